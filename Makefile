@@ -1,0 +1,60 @@
+# What people run is what CI runs. Everything is installed into .venv.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/installed
+
+# Jupyter refuses to run as root (as in many containers) unless told to.
+ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root)
+LAB_ARGS ?=
+
+.PHONY: help lab test check lessons browser export notebooks restore bench setup
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+lab: setup ## install, fetch the text, open JupyterLab at the first lesson
+	$(VENV)/bin/jupyter lab notebooks/00_device.ipynb --LabApp.news_url=None \
+	    --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
+	    $(ROOT_ARGS) $(LAB_ARGS)
+
+test: check lessons browser ## everything that CI runs
+
+check: setup ## the fast part: style, unit tests, export, architecture, notebooks
+	$(RUN) -m ruff format --check gpt_lib tests
+	$(RUN) -m ruff check gpt_lib tests
+	$(RUN) -m pytest tests --ignore=tests/browser --quiet --numprocesses=2
+
+lessons: setup # re-execute every lesson and compare
+	$(RUN) -m pytest notebooks --nbval-lax --nbval-current-env --quiet --durations=5
+
+browser: setup # JupyterLab in a real browser
+	$(RUN) -m pytest tests/browser --quiet -rs
+
+export: setup ## write every lesson's module (LESSON=02 for one)
+	$(RUN) -m gpt_lib.apps.export $(LESSON)
+
+notebooks: setup ## re-execute the lessons and save them (LESSON=02 for one)
+	$(RUN) -m gpt_lib.apps.notebooks $(LESSON)
+
+restore: setup ## bring LESSON=02 back as it was; your version is kept
+	$(RUN) -m gpt_lib.apps.restore $(LESSON)
+
+bench: setup ## speed beside its peers, as ratios
+	$(RUN) -m gpt_lib.apps.bench
+
+setup: $(STAMP)
+	@$(RUN) -m gpt_lib.apps.fetch
+
+$(STAMP): requirements.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { \
+	    echo "$(PYTHON) is not installed: sudo apt install python3 python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 5))' || { \
+	    echo "$$($(PYTHON) -V) is too old, 3.11.5 or newer is needed:" \
+	         "install one and name it, such as: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "this Python lacks venv: sudo apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@

@@ -1,0 +1,12 @@
+"""A GPT in small steps: every module is one lesson, exported from its notebook.
+
+Reading order, which is also the order in which a module may import another:
+
+1. `device`    where tensors live, and whether that place computes right
+2. `text`      text as numbers: data, tokenizer, batches, and losses to compare with
+3. `bigram`    the smallest language model, counted and trained
+4. `training`  one trainer and one evaluator for every model of the course
+
+Beside them, written by hand: `views` (pictures and widgets), `check` (exercises that
+name the mistake) and `apps` (the tools behind `make`).
+"""

@@ -1,0 +1,132 @@
+"""The three charts that carry most lessons: bars, a grid of numbers, and curves.
+
+Each describes itself in words computed from its data, so that the description of a
+picture can never go stale.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gpt_lib.views.picture import Picture, new_figure
+
+# Okabe and Ito's colours, which differ for every kind of colour vision; the dashes tell
+# the curves apart without any colour.
+COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+DASHES = ["-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1))]
+MAX_NUMBERED_CELLS = 150
+
+
+def bars(
+    labels: Sequence[str], values: ArrayLike, title: str, unit: str = ""
+) -> Picture:
+    """One bar for each of `labels`, its value written at its end.
+
+    Args:
+        labels: names, top to bottom; at most 24 can be read.
+        values: as many numbers.
+        title: what the bars show.
+        unit: written behind each value, such as "%".
+    """
+    numbers = np.asarray(values, dtype=float)
+    if len(labels) != len(numbers):
+        raise ValueError(f"{len(labels)} labels for {len(numbers)} values")
+    figure, axes = new_figure(7, 0.7 + 0.24 * max(3, len(numbers)))
+    rows = np.arange(len(numbers))
+    drawn = axes.barh(rows, numbers, color=COLORS[0])
+    texts = [f"{number:.4g}{unit}" for number in numbers]
+    axes.bar_label(drawn, labels=texts, padding=3, fontsize=9)
+    axes.set_yticks(rows, labels)
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set_title(title, loc="left", fontsize=11)
+    pairs = ", ".join(f"{label} {text}" for label, text in zip(labels, texts))
+    return Picture(figure, f"{title}. Bars: {pairs}.")
+
+
+def grid(
+    values: ArrayLike,
+    title: str,
+    rows: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+) -> Picture:
+    """A matrix as coloured cells; a small one also shows its numbers.
+
+    Signed data is drawn around a white zero, one-signed data from dark to bright.
+
+    Args:
+        values: (rows, columns), or one row of numbers.
+        title: what the cells show.
+        rows: a name for each row.
+        columns: a name for each column.
+    """
+    matrix = np.atleast_2d(np.asarray(values, dtype=float))
+    height, width = matrix.shape
+    figure, axes = new_figure(
+        min(8.0, 1.8 + 0.62 * width), min(8.0, 0.9 + 0.42 * height)
+    )
+    bound = np.abs(matrix).max()
+    signed = {"cmap": "PuOr", "vmin": -bound, "vmax": bound}
+    image = axes.imshow(
+        matrix, aspect="auto", **(signed if matrix.min() < 0 else {"cmap": "cividis"})
+    )
+    axes.set_xticks(range(width), columns or range(width), fontsize=9)
+    axes.set_yticks(range(height), rows or range(height), fontsize=9)
+    axes.set_title(title, loc="left", fontsize=11)
+    if matrix.size <= MAX_NUMBERED_CELLS:
+        for (row, column), number in np.ndenumerate(matrix):
+            red, green, blue, _ = image.cmap(image.norm(number))
+            ink = "black" if 0.3 * red + 0.6 * green + 0.1 * blue > 0.5 else "white"
+            axes.text(column, row, f"{number:.3g}", ha="center", va="center", color=ink)
+        cells = "; ".join(" ".join(f"{number:.3g}" for number in row) for row in matrix)
+    else:
+        figure.colorbar(image, ax=axes)
+        cells = f"from {matrix.min():.3g} to {matrix.max():.3g}"
+    return Picture(figure, f"{title}. Grid of {height} rows, {width} columns: {cells}.")
+
+
+def curves(
+    series: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    title: str,
+    x_label: str,
+    y_label: str,
+    lines: Mapping[str, float] | None = None,
+) -> Picture:
+    """Named curves on one pair of axes, over named horizontal `lines`.
+
+    Args:
+        series: name -> (x, y).
+        title: what the curves show.
+        x_label: the horizontal quantity and its unit.
+        y_label: the vertical quantity and its unit.
+        lines: name -> height, such as the loss of a guess to compare with.
+    """
+    figure, axes = new_figure()
+    words = []
+    for (name, (x, y)), color, dash in zip(
+        series.items(), cycle(COLORS), cycle(DASHES)
+    ):
+        xs, ys = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+        axes.plot(xs, ys, label=name, color=color, linestyle=dash, linewidth=1.8)
+        if len(ys):
+            words.append(f"{name} from {ys[0]:.3g} to {ys[-1]:.3g}")
+    for name, level in (lines or {}).items():
+        axes.axhline(level, color="#777777", linewidth=0.8)
+        axes.annotate(
+            f"{name} {level:.3f}",
+            xy=(1, level),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            color="#444444",
+        )
+        words.append(f"line {name} at {level:.3f}")
+    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.set_title(title, loc="left", fontsize=11)
+    if series:
+        axes.legend(frameon=False, fontsize=9)
+    return Picture(figure, f"{title}. {y_label} against {x_label}: {'; '.join(words)}.")

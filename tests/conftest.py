@@ -1,0 +1,28 @@
+import os
+import shutil
+
+import pytest
+import torch
+
+from gpt_lib.apps.export import ROOT
+from gpt_lib.device import pick_device
+from tests.rules import project_files
+
+os.environ["GPT_EXPORT"] = "check"
+
+
+@pytest.fixture(scope="session")
+def device() -> torch.device:
+    """`GPT_DEVICE`, or the best device there is: tests run where lessons run."""
+    return pick_device()
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of this project, to plant faults in."""
+    root = tmp_path / "project"
+    for path in project_files(ROOT):
+        target = root / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+    return root

@@ -1,0 +1,72 @@
+"""Arrows point down, and README shows what is on disk."""
+
+import pytest
+
+from gpt_lib.apps.export import ROOT
+from tests import rules
+
+
+@pytest.mark.parametrize("rule", rules.ARCHITECTURE_RULES)
+def test_this_project_keeps_the_rule(rule):
+    assert rule(ROOT) == []
+
+
+def append(file, line):
+    def plant(project):
+        path = project / file
+        path.write_text(path.read_text() + line + "\n")
+
+    return plant
+
+
+def replace(file, old, new):
+    def plant(project):
+        path = project / file
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    return plant
+
+
+def extra_file(project):
+    (project / "notes.txt").write_text("what is this?")
+
+
+def extra_lesson(project):
+    source = (project / "notebooks" / "02_bigram.ipynb").read_bytes()
+    (project / "notebooks" / "09_more.ipynb").write_bytes(source)
+
+
+FAULTS = [
+    (append("gpt_lib/text.py", "from .bigram import Bigram"),
+     "gpt_lib/text.py imports bigram, which is not below it"),
+    (append("gpt_lib/text.py", "import gpt_lib.training"),
+     "gpt_lib/text.py imports training, which is not below it"),
+    (append("gpt_lib/bigram.py", "from gpt_lib.apps import export"),
+     "gpt_lib/bigram.py imports apps, which is not below it"),
+    (append("gpt_lib/views/loss.py", "from gpt_lib.training import train"),
+     "gpt_lib/views/loss.py must not import training"),
+    (append("gpt_lib/views/loss.py", "from .. import training"),
+     "gpt_lib/views/loss.py must not import training"),
+    (append("gpt_lib/check/text.py", "from gpt_lib import text"),
+     "gpt_lib/check/text.py must not import text"),
+    (append("gpt_lib/check/text.py", "from gpt_lib.views import bars"),
+     "gpt_lib/check/text.py must not import views"),
+    (extra_file, "README's tree lacks notes.txt"),
+    (extra_lesson, "README's tree lacks notebooks/09_more.ipynb"),
+    (extra_lesson, "README's lesson table lacks"),
+    (replace("README.md", "  02_bigram.ipynb", "  02_pairs.ipynb"),
+     "README's tree names notebooks/02_pairs.ipynb, which is not there"),
+    (replace("README.md", "| `bigram.py` |", "| `pairs.py` |"),
+     "README's lesson table has"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("plant", "complaint"), FAULTS)
+def test_a_planted_fault_is_caught_in_one_line(project, plant, complaint):
+    plant(project)
+    found = [fault for rule in rules.ARCHITECTURE_RULES for fault in rule(project)]
+    matching = [fault for fault in found if complaint in fault]
+    assert matching, f"nobody noticed; found only {found}"
+    assert "\n" not in matching[0]

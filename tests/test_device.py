@@ -1,0 +1,92 @@
+"""The place where tensors live, on fakes of the machines we do not have."""
+
+import pytest
+import torch
+
+from gpt_lib import device as lesson
+
+
+def test_the_best_comes_first_and_the_cpu_is_always_there(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert lesson.available_devices() == ["cuda", "cpu"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert lesson.available_devices() == ["cpu"]
+
+
+@pytest.mark.parametrize("requested", [None, ""])
+def test_without_a_request_the_first_is_taken(requested):
+    assert lesson.choose_device(requested, ["mps", "cpu"]) == "mps"
+
+
+def test_a_request_is_honoured_or_refused():
+    assert lesson.choose_device("cpu", ["cuda", "cpu"]) == "cpu"
+    with pytest.raises(
+        ValueError, match=r"GPT_DEVICE=cuda is not available.* mps, cpu"
+    ):
+        lesson.choose_device("cuda", ["mps", "cpu"])
+
+
+def test_the_environment_chooses(monkeypatch):
+    monkeypatch.setenv("GPT_DEVICE", "cpu")
+    assert lesson.pick_device() == torch.device("cpu")
+    monkeypatch.setenv("GPT_DEVICE", "abacus")
+    with pytest.raises(ValueError, match="GPT_DEVICE=abacus"):
+        lesson.pick_device()
+
+
+def test_gib():
+    assert lesson.gib(3 * 2**29) == 1.5
+
+
+def test_the_report_names_the_machine():
+    report = lesson.describe("cpu")
+    assert report["device"] == "cpu"
+    assert report["PyTorch"] == torch.__version__
+    assert int(report["CPU threads"]) == torch.get_num_threads()
+    assert report["name"]
+    assert report["memory"].endswith(" GiB")
+
+
+def test_relative_error_by_hand():
+    # the largest difference is 1, the largest size 200
+    ours, reference = torch.tensor([100.0, -201.0]), torch.tensor([100.0, -200.0])
+    assert lesson.relative_error(ours, reference) == pytest.approx(1 / 200)
+    assert lesson.relative_error(-reference, reference) == pytest.approx(2.0)
+    # one bad number among good ones, and one that is nearly zero
+    ours, reference = torch.tensor([4.0, 4.0, 0.2]), torch.tensor([4.0, 4.0, 0.1])
+    assert lesson.relative_error(ours, reference) == pytest.approx(0.1 / 4)
+
+
+def test_the_probe_learns_and_repeats_itself():
+    first, second = lesson.probe("cpu"), lesson.probe("cpu")
+    assert first.keys() == {"forward", "gradient", "20 steps"}
+    assert first["20 steps"][-1] < first["20 steps"][0]
+    assert all(torch.equal(first[part], second[part]) for part in first)
+
+
+def test_this_machine_agrees_with_its_cpu(device):
+    assert lesson.distrust(device.type) is None
+
+
+@pytest.mark.parametrize("part", ["forward", "gradient", "20 steps"])
+@pytest.mark.parametrize("fault", [1.01, torch.nan])
+def test_a_device_that_computes_wrong_is_not_trusted(monkeypatch, part, fault):
+    honest = lesson.probe
+
+    def broken(name):
+        results = honest("cpu")
+        if name == "cuda":
+            results[part] = results[part] * fault
+        return results
+
+    monkeypatch.setattr(lesson, "probe", broken)
+    monkeypatch.setattr(lesson, "available_devices", lambda: ["cuda", "cpu"])
+    monkeypatch.delenv("GPT_DEVICE", raising=False)
+    assert f"in {part}" in lesson.distrust("cuda")
+    with pytest.warns(UserWarning, match=f"computing on the CPU.*in {part}"):
+        assert lesson.pick_device() == torch.device("cpu")
+
+
+def test_a_device_that_cannot_compute_says_why():
+    assert lesson.distrust("meta").startswith("meta cannot run the probe: ")
