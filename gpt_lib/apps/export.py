@@ -233,9 +233,7 @@ def export_lesson(name: str) -> ModuleType:
     module = load(target, target.stem)
     sys.modules[module.__name__] = module
     setattr(gpt_lib, target.stem, module)
-    print(
-        f"gpt_lib/{target.name} now is this lesson: {', '.join(public_names(module))}"
-    )
+    print(f"gpt_lib/{target.name} is this lesson: {', '.join(public_names(module))}")
     return module
 
 

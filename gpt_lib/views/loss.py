@@ -69,7 +69,7 @@ async def watch(
     """
     history: list[Record] = []
     live = LiveCurve(lines, title)
-    ending = "finished"
+    ending = "failed"
     try:
         for record in records:
             history.append(record)
@@ -78,6 +78,8 @@ async def watch(
             if live.stopped:
                 ending = "stopped by you"
                 break
+        else:
+            ending = "finished"
     except (KeyboardInterrupt, asyncio.CancelledError):  # Lab's ■
         ending = "interrupted by you"
     finally:
@@ -91,7 +93,7 @@ class LiveCurve:
 
     def __init__(self, lines: Mapping[str, float] | None, title: str) -> None:
         self.lines, self.title = lines, title
-        self.stopped, self.drawn_at = False, 0.0
+        self.stopped, self.drawn_at = False, time.monotonic()
         self.button = Button(description="Stop training", icon="stop")
         self.button.on_click(self.stop)
         self.status, self.image = HTML("starting"), Image(format="png", width=672)
@@ -115,9 +117,10 @@ class LiveCurve:
     def finish(self, history: Sequence[Record], ending: str) -> None:
         """Put the picture of the whole run, which a saved notebook keeps, in place."""
         if not history:
-            self.handle.update(Panel(f"<p>{ending} before the first step</p>", ending))
+            words = f"{ending} before the first step"
+            self.handle.update(Panel(f"<p>{words}</p>", words))
         else:
-            words = f"{ending} at step {history[-1].step}: {describe(history[-1])}"
+            words = f"{ending} at {describe(history[-1])}"
             picture = loss_curve(history, self.lines, self.title)
             page = f'<p class="gpt-status">{html.escape(words)}</p>{picture.html}'
             self.handle.update(Panel(page, f"{words}\n{picture.words}"))

@@ -20,7 +20,6 @@ from ipywidgets import (
     FloatSlider,
     HBox,
     IntSlider,
-    Label,
     Textarea,
     VBox,
     jslink,
@@ -32,7 +31,7 @@ from gpt_lib.views.picture import Panel, View
 Generate = Callable[[Any, str, int, float, int], Iterator[str]]
 
 SECONDS_BETWEEN_FLUSHES = 0.1
-MAX_LENGTH = 2000
+MAX_LENGTH = 10_000
 TEXT_STYLE = (
     "white-space:pre-wrap; overflow-wrap:anywhere; line-height:1.45; padding:8px;"
     " min-height:5em; max-height:24em; overflow:auto;"
@@ -81,12 +80,23 @@ class Playground(View):
 
     def build_controls(self, prompt: str) -> None:
         """Every control, with the label that a screen reader speaks."""
-        self.model = Dropdown(options=list(self.models), description="Model")
-        self.prompt = Textarea(value=prompt, description="Prompt", rows=2)
-        self.length = IntSlider(300, 1, MAX_LENGTH, description="Length", readout=False)
+        wide = {"description_width": "90px"}
+        self.model = Dropdown(
+            options=list(self.models), description="Model", style=wide
+        )
+        self.prompt = Textarea(value=prompt, description="Prompt", rows=2, style=wide)
+        self.length = IntSlider(
+            300, 1, MAX_LENGTH, description="Length", readout=False, style=wide
+        )
         self.length_box = BoundedIntText(300, 1, MAX_LENGTH, layout={"width": "80px"})
         self.temperature = FloatSlider(
-            1.0, min=0.0, max=2.0, step=0.05, description="Temperature", readout=False
+            1.0,
+            min=0.0,
+            max=2.0,
+            step=0.05,
+            description="Temperature",
+            readout=False,
+            style=wide,
         )
         self.temperature_box = BoundedFloatText(
             1.0, min=0.0, max=2.0, step=0.05, layout={"width": "80px"}
@@ -100,7 +110,7 @@ class Playground(View):
             description="Continue", icon="forward", disabled=True
         )
         self.generate_button.button_style = "primary"
-        self.status, self.output = Label("ready"), HTML(text_page("", ""))
+        self.status, self.output = HTML("ready"), HTML(text_page("", ""))
         self.generate_button.on_click(lambda _: self.start(self.prompt.value))
         self.continue_button.on_click(lambda _: self.resume())
         self.stop_button.on_click(lambda _: self.halt())
@@ -142,7 +152,7 @@ class Playground(View):
                 self.run.stop.set()
             self.run = run
             self.stop_button.disabled, self.continue_button.disabled = False, True
-            self.status.value = f"{self.model.value} is writing"
+            self.status.value = f"{html.escape(self.model.value)} is writing"
             self.output.value = text_page(prompt, "".join(run.pieces))
         threading.Thread(target=self.write, args=[run], daemon=True).start()
 
@@ -178,9 +188,9 @@ class Playground(View):
             speed = count / max(time.monotonic() - begun, 1e-9)
             status = f"{ending}: {count} tokens, {speed:,.0f} tokens/s"
         except ValueError as error:
-            status = str(error)
+            status = html.escape(str(error))
         except Exception as error:
-            status = f"{type(error).__name__}: {error}"
+            status = html.escape(f"{type(error).__name__}: {error}")
         self.show(run, status)
 
     def show(self, run: Run, status: str | None = None) -> None:

@@ -1,0 +1,179 @@
+"""What a learner does: run, stop, generate, predict, explore, try, export."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+WRITTEN = re.compile(r"\S")
+
+
+def playground(lesson):
+    app = lesson.page.locator(".gpt-playground").last
+    app.scroll_into_view_if_needed()
+    return app
+
+
+def status(app):
+    return app.locator(".gpt-status")
+
+
+def written(app):
+    return app.locator(".gpt-text").inner_text()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_train_stop_generate_stop_continue_and_change_by_keyboard(open_lesson, theme):
+    lesson = open_lesson("03_training")
+    page = lesson.page
+    lesson.use_theme(theme)
+    lesson.start_all()
+    stop = page.get_by_role("button", name="Stop training")
+    stop.wait_for(timeout=45_000)
+    expect(page.locator(".gpt-status").first).to_contain_text(
+        "tokens/s", timeout=20_000
+    )
+    lesson.look(stop, f"training-{theme}")
+    stop.click()
+    ended = page.locator(".gpt-status", has_text="stopped by you at step")
+    expect(ended).to_be_visible(timeout=20_000)
+    lesson.finish()
+    lesson.look(ended, f"stopped-{theme}")
+
+    app = playground(lesson)
+    length = app.get_by_role("spinbutton").nth(1)
+    length.fill("10000")
+    length.press("Tab")
+    app.get_by_role("button", name="Generate").click()
+    expect(app.locator(".gpt-text")).to_contain_text(WRITTEN, timeout=5_000)
+    app.get_by_role("button", name="Stop").click()
+    expect(status(app)).to_contain_text("stopped", timeout=5_000)
+    text = written(app)
+    assert text.startswith("HAMLET:")
+    page.wait_for_timeout(700)
+    assert written(app) == text, "text moved after Stop"
+
+    length.fill("40")
+    length.press("Tab")
+    app.get_by_role("button", name="Continue").click()
+    expect(status(app)).to_contain_text("done: 40 tokens", timeout=10_000)
+    assert written(app).startswith(text)
+    assert len(written(app)) > len(text)
+
+    slider = app.get_by_role("slider").nth(1)
+    slider.focus()
+    expect(slider).to_have_attribute("aria-valuetext", "1")
+    for _ in range(3):
+        slider.press("ArrowRight")
+    expect(slider).to_have_attribute("aria-valuetext", "1.15")
+    box = app.get_by_role("spinbutton").nth(2)
+    expect(box).to_have_value(re.compile(r"1\.15"))
+    app.get_by_role("button", name="Generate").press("Enter")
+    expect(status(app)).to_contain_text("done: 40 tokens", timeout=10_000)
+
+    app.get_by_role("textbox").first.fill("café")
+    app.get_by_role("button", name="Generate").click()
+    expect(status(app)).to_contain_text("'é' at position 3 is not among the 65")
+    lesson.look(app, f"playground-{theme}")
+    lesson.assert_clean()
+
+
+def test_labs_own_stop_button_ends_training_cleanly(open_lesson):
+    lesson = open_lesson("03_training")
+    lesson.start_all()
+    lesson.page.get_by_role("button", name="Stop training").wait_for(timeout=120_000)
+    lesson.page.wait_for_timeout(500)
+    lesson.page.evaluate("jupyterapp.commands.execute('notebook:interrupt-kernel')")
+    ended = lesson.page.locator(".gpt-status", has_text="interrupted by you at step")
+    expect(ended).to_be_visible(timeout=20_000)
+    expect(lesson.page.get_by_text("KeyboardInterrupt")).to_have_count(0)
+    expect(lesson.page.get_by_text("CancelledError")).to_have_count(0)
+    lesson.command("notebook:run-cell")
+    lesson.page.wait_for_timeout(500)
+    lesson.wait_until_idle()
+    lesson.assert_clean()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_table_of_pairs_by_mouse_and_by_keyboard(open_lesson, theme):
+    lesson = open_lesson("02_bigram")
+    lesson.use_theme(theme)
+    lesson.run_all()
+    table = lesson.page.locator(".gpt-pairs")
+    sentence = lesson.page.locator(".gpt-sentence")
+    table.scroll_into_view_if_needed()
+    table.click(position={"x": 3, "y": 3})
+    expect(sentence).to_have_text(re.compile(r"^after ↵ comes ↵ with \d"))
+    table.press("ArrowDown")
+    table.press("ArrowRight")
+    expect(sentence).to_have_text(re.compile(r"^after ␣ comes ␣ with \d"))
+    box = table.bounding_box()
+    lesson.page.mouse.move(
+        box["x"] + box["width"] * 0.9, box["y"] + box["height"] * 0.5
+    )
+    expect(sentence).not_to_have_text(re.compile(r"^after ␣ comes ␣"))
+    lesson.look(table, f"table-{theme}")
+    lesson.look(playground(lesson), f"playground-{theme}")
+    lesson.assert_clean()
+
+
+def test_predictions_answer_at_once(open_lesson):
+    lesson = open_lesson("01_text")
+    lesson.run_all()
+    page = lesson.page
+    page.get_by_label("the letter e", exact=True).check()
+    expect(page.locator(".gpt-reply").first).to_contain_text("✗ A good guess")
+    page.get_by_label("the space", exact=True).check()
+    expect(page.locator(".gpt-reply").first).to_contain_text("✓ A space ends")
+    lesson.look(page.locator(".gpt-reply").first, "prediction")
+    lesson.assert_clean()
+
+
+def test_an_exercise_done_wrong_and_right_and_the_first_playground(open_lesson):
+    lesson = open_lesson("00_device")
+    lesson.run_all()
+    app = playground(lesson)
+    app.get_by_role("button", name="Generate").click()
+    expect(status(app)).to_contain_text("done: 300 tokens", timeout=20_000)
+    lesson.look(app, "playground")
+
+    check = "check.device.gib(my_gib)"
+    assert "not attempted yet" in lesson.cell(check).inner_text()
+    lesson.replace("def my_gib", "def my_gib(size):\n    return size // 1024**3")
+    assert (
+        "✗ `//` throws away the fraction" in lesson.select_and_run(check).inner_text()
+    )
+    lesson.replace("def my_gib", "def my_gib(size):\n    return size / 1024**3")
+    found = lesson.select_and_run(check)
+    assert "✓ so many powers of 1024" in found.inner_text()
+    lesson.look(found, "exercise")
+    lesson.assert_clean()
+
+
+def test_an_edited_lesson_is_exported_only_after_saving(open_lesson, copy):
+    lesson = open_lesson("02_bigram")
+    lesson.run_all()
+    module = copy / "gpt_lib" / "bigram.py"
+    before = module.read_text()
+    source = (
+        "#| export\n"
+        "def count_pairs(ids: Tensor, vocab_size: int) -> Tensor:\n"
+        '"""Counted by a learner."""\n'
+        "pairs = ids[:-1] * vocab_size + ids[1:]\n"
+        "return pairs.bincount(minlength=vocab_size**2).view(vocab_size, vocab_size)"
+    )
+    lesson.replace(
+        "def count_pairs(ids: Tensor",
+        source.replace('"""C', '    """C')
+        .replace("\npairs", "\n    pairs")
+        .replace("\nreturn", "\n    return"),
+    )
+    export = 'export_lesson("02_bigram")'
+    shown = lesson.select_and_run(export).inner_text()
+    assert "disagree about `count_pairs`" in shown
+    assert "save first (Ctrl+S)" in shown
+    assert module.read_text() == before
+    lesson.page.keyboard.press("Control+s")
+    lesson.page.wait_for_timeout(1_000)
+    assert "is this lesson" in lesson.select_and_run(export).inner_text()
+    assert '"""Counted by a learner."""' in module.read_text()
