@@ -4,7 +4,7 @@ Each describes itself in words computed from its data, so that the description o
 picture can never go stale.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
@@ -93,6 +93,7 @@ def curves(
     x_label: str,
     y_label: str,
     lines: Mapping[str, float] | None = None,
+    faint: Collection[str] = (),
 ) -> Picture:
     """Named curves on one pair of axes, over named horizontal `lines`.
 
@@ -102,6 +103,7 @@ def curves(
         x_label: the horizontal quantity and its unit.
         y_label: the vertical quantity and its unit.
         lines: name -> height, such as the loss of a guess to compare with.
+        faint: names of noisy curves, to be drawn thin.
     """
     figure, axes = new_figure()
     words = []
@@ -109,7 +111,8 @@ def curves(
         series.items(), cycle(COLORS), cycle(DASHES)
     ):
         xs, ys = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-        axes.plot(xs, ys, label=name, color=color, linestyle=dash, linewidth=1.8)
+        width = 0.6 if name in faint else 1.8
+        axes.plot(xs, ys, label=name, color=color, linestyle=dash, linewidth=width)
         if len(ys):
             words.append(f"{name} from {ys[0]:.3g} to {ys[-1]:.3g}")
     for name, level in (lines or {}).items():

@@ -47,7 +47,8 @@ def loss_curve(
         for name, points in series.items()
         if points
     }
-    return curves(drawn, title, "training step", "loss (nats a character)", lines)
+    labels = "training step", "loss (nats a character)"
+    return curves(drawn, title, *labels, lines, faint=["this batch"])
 
 
 async def watch(
@@ -129,8 +130,8 @@ class LiveCurve:
 
 
 def describe(record: Record) -> str:
-    """One line about a moment: step, loss, speed, time left."""
-    return (
-        f"step {record.step} · loss {record.batch_loss:.3f} ·"
-        f" {record.tokens_per_second:,.0f} tokens/s · {record.seconds_left:.0f} s left"
-    )
+    """One line about a moment: step, loss, speed, and the time left if there is any."""
+    speed = f"{record.tokens_per_second:,.0f} tokens/s"
+    words = f"step {record.step} · loss {record.batch_loss:.3f} · {speed}"
+    left = record.seconds_left
+    return f"{words} · {left:.0f} s left" if left > 0 else words
