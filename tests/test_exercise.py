@@ -46,6 +46,14 @@ def test_every_exercise_is_set_in_its_lesson_and_three_in_each():
         assert {call[1] for call in in_lesson} == {path.stem.split("_", 1)[1]}
 
 
+def folded_solution(notebook, function):
+    """The folded text that solves an exercise, and the code in it."""
+    folded = [c.source for c in notebook.cells if f"def {function}(" in c.source]
+    [details] = [text for text in folded if "<summary>Solution</summary>" in text]
+    [solution] = re.findall(r"```python\n(.*?)```", details, re.DOTALL)
+    return details, solution.strip()
+
+
 @pytest.mark.parametrize("call", list(calls()), ids=lambda call: f"{call[1]}.{call[3]}")
 def test_stub_hint_and_solution_stand_in_the_lesson(call):
     path, module, name, function = call
@@ -55,10 +63,8 @@ def test_stub_hint_and_solution_stand_in_the_lesson(call):
     [stub] = [c for c in code_cells(notebook) if c.startswith(f"def {function}(")]
     exec(stub, space := dict(tools))
     assert exercise(space[function]).passed is None
-    folded = [c.source for c in notebook.cells if f"def {function}(" in c.source]
-    [details] = [text for text in folded if "<summary>Solution</summary>" in text]
+    details, solution = folded_solution(notebook, function)
     assert "<summary>Hint</summary>" in details
-    [solution] = re.findall(r"```python\n(.*?)```", details, re.DOTALL)
     exec(solution, space := dict(tools))
     assert exercise(space[function]).passed is True
 

@@ -2,8 +2,12 @@
 
 import re
 
+import nbformat
 import pytest
 from playwright.sync_api import expect
+
+from gpt_lib.apps.export import lessons
+from tests.test_exercise import calls, folded_solution
 
 WRITTEN = re.compile(r"\S")
 
@@ -129,24 +133,31 @@ def test_predictions_answer_at_once(open_lesson):
     lesson.assert_clean()
 
 
-def test_an_exercise_done_wrong_and_right_and_the_first_playground(open_lesson):
+def test_the_first_playground(open_lesson):
     lesson = open_lesson("00_device")
     lesson.run_all()
     app = playground(lesson)
     app.get_by_role("button", name="Generate").click()
     expect(status(app)).to_contain_text("done: 300 tokens", timeout=20_000)
     lesson.look(app, "playground")
+    lesson.assert_clean()
 
-    check = "check.device.gib(my_gib)"
-    assert "not attempted yet" in lesson.cell(check).inner_text()
-    lesson.replace("def my_gib", "def my_gib(size):\n    return size // 1024**3")
-    assert (
-        "✗ `//` throws away the fraction" in lesson.select_and_run(check).inner_text()
-    )
-    lesson.replace("def my_gib", "def my_gib(size):\n    return size / 1024**3")
-    found = lesson.select_and_run(check)
-    assert "✓ so many powers of 1024" in found.inner_text()
-    lesson.look(found, "exercise")
+
+@pytest.mark.parametrize("path", lessons(), ids=lambda path: path.stem)
+def test_every_exercise_done_wrong_and_right(open_lesson, path):
+    notebook = nbformat.read(path, as_version=4)
+    lesson = open_lesson(path.stem)
+    lesson.run_all()
+    for where, module, exercise, function in calls():
+        if where != path:
+            continue
+        check, stub = f"check.{module}.{exercise}({function})", f"def {function}("
+        assert "not attempted yet" in lesson.select_and_run(check).inner_text()
+        lesson.replace(stub, f"def {function}(*given):\n    return given[0]")
+        assert "✗ " in lesson.select_and_run(check).inner_text()
+        lesson.replace(stub, folded_solution(notebook, function)[1])
+        assert "✓ " in lesson.select_and_run(check).inner_text()
+        lesson.look(lesson.cell(check), f"exercise-{exercise}")
     lesson.assert_clean()
 
 
