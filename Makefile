@@ -15,7 +15,8 @@ help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 lab: setup ## install, fetch the text, open JupyterLab at the first lesson
-	$(VENV)/bin/jupyter lab notebooks/00_device.ipynb --LabApp.news_url=None \
+	$(VENV)/bin/jupyter lab --ServerApp.root_dir=notebooks \
+	    --LabApp.default_url=/lab/tree/00_device.ipynb --LabApp.news_url=None \
 	    --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
 	    $(ROOT_ARGS) $(LAB_ARGS)
 

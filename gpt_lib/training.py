@@ -196,7 +196,7 @@ def train(
             rate = optimizer.param_groups[0]["lr"] = learning_rate(step, config)
             x, y = next(windows)
             loss, length = training_step(model, optimizer, x, y, config.clip)
-        due = last or step % config.record_every == 0
+        due = estimates[0] is not None or step % config.record_every == 0
         numbers = (length.item(), loss.item()) if due else ()  # waits for a GPU
         seconds += time.perf_counter()
         if due:

@@ -9,6 +9,9 @@ from gpt_lib.device import pick_device
 from tests.rules import project_files
 
 os.environ["GPT_EXPORT"] = "check"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers that all use every core get in each other's way.
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

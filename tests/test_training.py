@@ -181,6 +181,9 @@ def test_records_come_when_due_and_count_what_was_read(ids, device):
     assert evaluated == [0, 20, 40, 45]
     assert [record.tokens for record in history][:2] == [128, 11 * 128]
     assert history[-1].tokens == 45 * 128
+    plan = config(steps=40, record_every=10, evaluate_every=15)
+    steps = [r.step for r in lesson.train(Bigram(5).to(device), ids, ids, plan)]
+    assert steps == [0, 10, 15, 20, 30, 40]  # no estimate is lost
     assert history[-1].seconds_left == 0
     assert all(record.tokens_per_second > 0 for record in history)
     seconds = [record.seconds for record in history]

@@ -131,5 +131,5 @@ def curves(
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.set_title(title, loc="left", fontsize=11)
     if series:
-        axes.legend(frameon=False, fontsize=9)
+        axes.legend(fontsize=9, framealpha=1, edgecolor="white")
     return Picture(figure, f"{title}. {y_label} against {x_label}: {'; '.join(words)}.")
