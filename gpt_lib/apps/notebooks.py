@@ -9,7 +9,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from gpt_lib.apps import export
-from gpt_lib.views.picture import WIDGET_VIEW
+from gpt_lib.apps.saving import keep_twins
 
 SECONDS_PER_CELL = 300
 
@@ -30,16 +30,15 @@ def execute(path: Path) -> None:
         resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()
-    leave_only_twins(notebook)
+    keep_twins({"type": "notebook", "content": notebook})
+    leave_out_machine(notebook)
     nbformat.write(notebook, path)
 
 
-def leave_only_twins(notebook: NotebookNode) -> None:
-    """Drop live views, which no reader can revive, and what depends on the machine."""
+def leave_out_machine(notebook: NotebookNode) -> None:
+    """Drop what depends on the machine that ran the lesson."""
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
-        for output in cell.get("outputs", []):
-            output.get("data", {}).pop(WIDGET_VIEW, None)
     notebook.metadata = {
         "kernelspec": {
             "name": "python3",

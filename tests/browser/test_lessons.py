@@ -161,6 +161,21 @@ def test_every_exercise_done_wrong_and_right(open_lesson, path):
     lesson.assert_clean()
 
 
+def test_a_lesson_saved_by_a_learner_opens_readable_without_its_kernel(open_lesson):
+    lesson = open_lesson("00_device")
+    lesson.run_all()
+    lesson.command("docmanager:save")
+    lesson.page.wait_for_function("window.done !== undefined")
+    lesson.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    lesson.page.wait_for_timeout(1_000)
+    lesson.page.reload()
+    lesson.page.wait_for_function("window.jupyterapp?.restored", timeout=60_000)
+    twin = lesson.page.get_by_text("Playground for knows one letter")
+    expect(twin).to_be_visible(timeout=20_000)
+    lesson.look(twin, "reopened")
+    lesson.assert_clean()
+
+
 def test_an_edited_lesson_is_exported_only_after_saving(open_lesson, copy):
     lesson = open_lesson("02_bigram")
     lesson.run_all()
