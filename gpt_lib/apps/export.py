@@ -41,10 +41,15 @@ def find_lesson(name: str, root: Path = ROOT) -> Path:
         ValueError: there is no such lesson; the message lists those there are.
     """
     for path in lessons(root):
-        if name.removesuffix(".ipynb") in (path.stem, *path.stem.split("_", 1)):
+        if is_called(path.stem, name):
             return path
     known = ", ".join(path.stem for path in lessons(root))
     raise ValueError(f"there is no lesson {name!r}; the lessons are {known}")
+
+
+def is_called(stem: str, name: str) -> bool:
+    """Whether `name` means the lesson `stem`: by number, by word, or whole."""
+    return name.removesuffix(".ipynb") in (stem, *stem.split("_", 1))
 
 
 def code_cells(notebook: NotebookNode) -> list[str]:

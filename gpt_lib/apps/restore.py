@@ -39,8 +39,7 @@ def find(name: str, root: Path) -> Path:
     listed = git(root, "ls-tree", "--name-only", "HEAD", "notebooks/").decode()
     names = [Path(line).name for line in listed.splitlines() if line.endswith("ipynb")]
     for file in names:
-        stem = file.removesuffix(".ipynb")
-        if name.removesuffix(".ipynb") in (stem, *stem.split("_", 1)):
+        if export.is_called(file.removesuffix(".ipynb"), name):
             return root / "notebooks" / file
     raise ValueError(f"there is no lesson {name!r}; the lessons are {', '.join(names)}")
 
