@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB_ARGS ?=
 
-.PHONY: help lab test check lessons browser export notebooks restore bench setup
+.PHONY: help lab test check lessons browser export notebooks restore bench ladder model setup
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -42,8 +42,18 @@ notebooks: setup ## re-execute the lessons and save them (LESSON=02 for one)
 restore: setup ## bring LESSON=02 back as it was; your version is kept
 	$(RUN) -m gpt_lib.apps.restore $(LESSON)
 
-bench: setup ## speed beside its peers, as ratios
+# The peers are needed here alone, so they are no requirement of the course.
+PEERS := transformers==5.23.0 x-transformers==2.31.10
+
+bench: setup ## speed, memory and loss beside peers, as ratios (10 minutes)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(PEERS)
 	$(RUN) -m gpt_lib.apps.bench
+
+ladder: setup ## train every stage again, three seeds each (40 minutes)
+	$(RUN) -m gpt_lib.apps.ladder
+
+model: setup ## train the model that comes with the course again (20 minutes)
+	$(RUN) -m gpt_lib.apps.shipped
 
 setup: $(STAMP)
 	@$(RUN) -m gpt_lib.apps.fetch

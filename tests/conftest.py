@@ -3,12 +3,16 @@ import shutil
 
 import pytest
 import torch
+from hypothesis import settings
 
 from gpt_lib.apps.export import ROOT
 from gpt_lib.device import pick_device
 from tests.rules import project_files
 
 os.environ["GPT_EXPORT"] = "check"
+# A slow machine is no fault of the code under test.
+settings.register_profile("course", deadline=None)
+settings.load_profile("course")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers that all use every core get in each other's way.
     torch.set_num_threads(1)

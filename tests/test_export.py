@@ -42,7 +42,7 @@ def missing_module(project):
 
 
 def orphan_module(project):
-    (project / "gpt_lib" / "attention.py").write_text('"""By hand."""\n')
+    (project / "gpt_lib" / "orphan.py").write_text('"""By hand."""\n')
 
 
 def raising_cell(project):
@@ -68,7 +68,7 @@ FAULTS = [
     (stale_module, "gpt_lib/bigram.py is not what 02_bigram.ipynb exports"),
     (changed_notebook, "gpt_lib/bigram.py is not what 02_bigram.ipynb exports"),
     (missing_module, "gpt_lib/bigram.py is missing"),
-    (orphan_module, "no notebook exports gpt_lib/attention.py"),
+    (orphan_module, "no notebook exports gpt_lib/orphan.py"),
     (raising_cell, "gpt_lib.bigram fails on import: ZeroDivisionError"),
     (two_for_one, "two notebooks export gpt_lib/bigram.py"),
     (no_module, "no notebook exports gpt_lib/bigram.py"),
@@ -142,7 +142,7 @@ def test_lessons_are_found_by_number_name_or_file():
 
 TOY = """
 from gpt_lib.apps.export import export_lesson
-export_lesson("07_toy").answer()
+export_lesson("99_toy").answer()
 """
 
 
@@ -154,7 +154,7 @@ def toy_project(project):
         v4.new_code_cell("#| export\ndef answer():\n    return 42"),
         v4.new_code_cell("# NBVAL_CHECK_OUTPUT" + TOY),
     ]
-    path = project / "notebooks" / "07_toy.ipynb"
+    path = project / "notebooks" / "99_toy.ipynb"
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
     return path
@@ -174,7 +174,7 @@ def run_in(project, *command):
 
 def test_a_test_run_never_repairs_a_stale_module(project):
     path = toy_project(project)
-    executed = run_in(project, "gpt_lib.apps.notebooks", "07")
+    executed = run_in(project, "gpt_lib.apps.notebooks", "99")
     assert executed.returncode == 0, executed.stderr
     nbval = ["pytest", str(path), "--nbval-lax", "--nbval-current-env", "-q"]
     assert run_in(project, *nbval).returncode == 0
@@ -184,7 +184,7 @@ def test_a_test_run_never_repairs_a_stale_module(project):
     module.write_text(stale)
     done = run_in(project, *nbval)
     assert done.returncode == 1
-    assert "gpt_lib/toy.py is not what 07_toy.ipynb exports" in done.stdout
+    assert "gpt_lib/toy.py is not what 99_toy.ipynb exports" in done.stdout
     assert module.read_text() == stale, "the test run repaired the module"
 
 

@@ -42,5 +42,15 @@ def test_what_is_missing_is_named_and_nothing_is_left(tmp_path, goal, fake, said
 
 def test_make_alone_lists_what_there_is(tmp_path):
     done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True)
-    for goal in ("lab", "test", "check", "export", "notebooks", "restore", "bench"):
+    for goal in (
+        "lab",
+        "test",
+        "check",
+        "export",
+        "notebooks",
+        "restore",
+        "bench",
+        "ladder",
+        "model",
+    ):
         assert f"\n{goal} " in "\n" + done.stdout

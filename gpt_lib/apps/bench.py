@@ -1,67 +1,91 @@
-"""Speed beside its peers, as ratios measured in one run: `make bench`.
+"""Speed, memory and loss beside peers, as ratios measured in one run: `make bench`.
 
-Machines are noisy, so ours and the peer take turns, and the medians are compared.
+Machines are noisy, so ours and the peers take turns, and the medians are compared.
 """
 
 import json
+import multiprocessing
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from datetime import date
+from functools import partial
 
+import psutil
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from gpt_lib.apps.export import ROOT
+from gpt_lib.apps.peers import PEERS, versions
 from gpt_lib.bigram import Bigram
 from gpt_lib.device import describe, pick_device
+from gpt_lib.gpt import GPT, GPTConfig
 from gpt_lib.text import CharTokenizer, load_text, random_batch, split
-from gpt_lib.training import TrainingConfig, train
+from gpt_lib.training import TrainingConfig, train, training_step, validation_loss
 
 RESULTS = ROOT / "data" / "results" / "bench.json"
-ROUNDS = 9
+ROUNDS, STEPS = 15, 60
+OURS = "GPT of lesson 08"
+BATCH, SHAPE = 12, GPTConfig.preset("nanogpt-cpu", 65)
+# What nanoGPT's README sets for a CPU: 2,000 steps, rate 0.001, a tenth at the end.
+NANOGPT = TrainingConfig(steps=2000, batch=BATCH, evaluate_every=10**6)
+OUR_RATE = 4e-3  # on the same steps, batches and shape
 
 
 @dataclass(frozen=True)
 class Result:
-    """One comparison; `ratio` above 1 means that ours is faster."""
+    """One comparison; `better` says whether a ratio above or below 1 is wished for."""
 
     name: str
     unit: str
-    peer: str
     ours: float
+    peer: str
     peers_figure: float
     ratio: float
+    better: str = "above 1"
 
 
-def compare(
-    name: str, unit: str, peer: str, ours: Callable, theirs: Callable
-) -> Result:
-    """Both take turns, each giving its speed; the medians make the ratio."""
-    ours(), theirs()  # the first run also warms up
-    pairs = [(ours(), theirs()) for _ in range(ROUNDS)]
-    mine, other = (statistics.median(speeds) for speeds in zip(*pairs))
-    return Result(name, unit, peer, mine, other, mine / other)
+def take_turns(runs: dict[str, Callable[[], float]]) -> dict[str, float]:
+    """Each run gives a figure; all take turns, and the medians count."""
+    for run in runs.values():
+        run()  # the first also warms up
+    rounds = [[run() for run in runs.values()] for _ in range(ROUNDS)]
+    return dict(zip(runs, map(statistics.median, zip(*rounds))))
 
 
-def bigram_training() -> Result:
+def against_each(
+    name: str, unit: str, figures: dict[str, float], better: str = "above 1"
+) -> Iterator[Result]:
+    """The first figure is ours, the others are the peers'."""
+    (_, ours), *peers = figures.items()
+    for peer, figure in peers:
+        yield Result(name, unit, ours, peer, figure, ours / figure, better)
+
+
+def shakespeare() -> tuple[torch.Tensor, torch.Tensor]:
+    """The ids of Tiny Shakespeare's two parts, on the device."""
+    text = load_text("tinyshakespeare")
+    ids = CharTokenizer.from_text(text).encode(text)
+    return tuple(part.to(pick_device()) for part in split(ids))
+
+
+def bigram_training() -> Iterator[Result]:
     """Our trainer against the loop that everybody writes, on equal batches."""
     device = pick_device()
-    text = load_text("tinyshakespeare")
-    tokenizer = CharTokenizer.from_text(text)
-    train_ids, validation_ids = split(tokenizer.encode(text).to(device))
+    train_ids, validation_ids = shakespeare()
     config = TrainingConfig(
         steps=600, evaluate_every=10_000, evaluation_batches=1, learning_rate=0.01
     )
 
     def ours() -> float:
-        model = Bigram(tokenizer.vocab_size).to(device)
+        model = Bigram(SHAPE.vocab_size).to(device)
         *_, last = train(model, train_ids, validation_ids, config)
         return last.tokens_per_second
 
     def plain_loop() -> float:
-        model = Bigram(tokenizer.vocab_size).to(device)
+        model = Bigram(SHAPE.vocab_size).to(device)
         optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
         dice = torch.Generator().manual_seed(config.seed)
         begun = time.perf_counter()
@@ -75,22 +99,119 @@ def bigram_training() -> Result:
         tokens = config.steps * config.batch * config.context
         return tokens / (time.perf_counter() - begun)
 
+    figures = take_turns({"ours": ours, "plain loop of PyTorch": plain_loop})
     name = "training the bigram, with clipping, schedule and records"
-    return compare(name, "tokens/s", "plain loop of PyTorch", ours, plain_loop)
+    yield from against_each(name, "tokens/s", figures)
+
+
+def models() -> dict[str, nn.Module]:
+    """Ours and the peers', of one shape, on the device."""
+    kinds = {OURS: GPT} | PEERS
+    return {name: kind(SHAPE).to(pick_device()) for name, kind in kinds.items()}
+
+
+def tokens_per_second(
+    model: nn.Module, optimizer: torch.optim.Optimizer, train_ids: torch.Tensor
+) -> float:
+    """Train a few steps, the same ones for every model."""
+    dice = torch.Generator().manual_seed(1)
+    x, y = random_batch(train_ids, BATCH, SHAPE.context, dice)
+    begun = time.perf_counter()
+    for _ in range(STEPS):
+        loss, _ = training_step(model, optimizer, x, y, clip=1.0)
+    loss.item()  # waits for a GPU
+    return STEPS * x.numel() / (time.perf_counter() - begun)
+
+
+def gpt_training() -> Iterator[Result]:
+    """The same training step, with the same optimizer, for each model."""
+    train_ids, _ = shakespeare()
+    runs = {}
+    for name, model in models().items():
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+        runs[name] = partial(tokens_per_second, model, optimizer, train_ids)
+    name = "training step, 4 layers, 4 heads, width 128, context 64, batch 12, fp32"
+    yield from against_each(name, "tokens/s", take_turns(runs))
+
+
+def highest_memory(model: nn.Module, ids: torch.Tensor, batch: int) -> int:
+    """The most bytes that this process holds while it trains `model` for 40 steps."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+    highest = 0
+    for _ in range(40):
+        x, y = random_batch(ids, batch, SHAPE.context)
+        training_step(model, optimizer, x, y, clip=1.0)
+        highest = max(highest, psutil.Process().memory_info().rss)
+    return highest
+
+
+def grown_memory(name: str, answer: multiprocessing.SimpleQueue) -> None:
+    """Put the MiB that training adds to a fresh process.
+
+    A tiny model of the same kind is trained first, so that what libraries load and keep
+    for any model, threads and kernels, does not count.
+    """
+    train_ids, _ = shakespeare()
+    kind = ({OURS: GPT} | PEERS)[name]
+    before = highest_memory(kind(replace(SHAPE, width=8, depth=1)), train_ids, 1)
+    answer.put((highest_memory(kind(SHAPE), train_ids, BATCH) - before) / 2**20)
+
+
+def memory() -> Iterator[Result]:
+    """Each model in three fresh processes, by turns; on the CPU."""
+    spawn = multiprocessing.get_context("spawn")
+
+    def measured(name: str) -> float:
+        answer = spawn.SimpleQueue()
+        process = spawn.Process(target=grown_memory, args=(name, answer))
+        process.start()
+        process.join()
+        return answer.get()
+
+    names = [OURS, *PEERS]
+    rounds = [[measured(name) for name in names] for _ in range(3)]
+    figures = dict(zip(names, map(statistics.median, zip(*rounds))))
+    yield from against_each(
+        "memory that this training adds", "MiB", figures, "at most 1.1"
+    )
+
+
+def recipe_loss() -> Iterator[Result]:
+    """Full-pass validation loss after nanoGPT's CPU recipe of 2,000 steps."""
+    train_ids, validation_ids = shakespeare()
+    figures = {}
+    for name, kind, rate in [
+        (f"{OURS}, rate {OUR_RATE}", GPT, OUR_RATE),
+        ("transformers' GPT-2, rate 0.001", PEERS["transformers' GPT-2"], 1e-3),
+    ]:
+        torch.manual_seed(1)
+        model = kind(SHAPE).to(pick_device())
+        config = TrainingConfig(**vars(NANOGPT) | {"learning_rate": rate})
+        list(train(model, train_ids, validation_ids, config))
+        figures[name] = validation_loss(model, validation_ids)
+    yield from against_each(
+        "validation loss, nanoGPT's CPU recipe", "nats", figures, "below 1"
+    )
 
 
 def main() -> None:
     """Measure, print a table, and keep it under data/results."""
-    results = [bigram_training()]
-    for result in results:
-        print(
-            f"{result.name}\n  against the {result.peer}: {result.ratio:.2f} x", end=""
-        )
-        print(f" ({result.ours:,.0f} and {result.peers_figure:,.0f} {result.unit})")
+    packages = versions()
+    results = []
+    for benchmark in (bigram_training, gpt_training, memory, recipe_loss):
+        for result in benchmark():
+            results.append(asdict(result))
+            print(
+                f"{result.ratio:5.2f} x {result.peer}: {result.name}"
+                f" ({result.ours:,.4g} and {result.peers_figure:,.4g} {result.unit};"
+                f" wished: {result.better})",
+                flush=True,
+            )
     content = {
         "machine": describe(str(pick_device())),
+        "peers": packages,
         "date": date.today().isoformat(),
-        "results": [asdict(result) for result in results],
+        "results": results,
     }
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

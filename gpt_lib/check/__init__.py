@@ -1,6 +1,28 @@
 """Checks for the exercises, one module a lesson: `check.text.split(your_function)`."""
 
-from gpt_lib.check import bigram, device, text, training
+from gpt_lib.check import (
+    attention,
+    averaging,
+    bigram,
+    block,
+    device,
+    gpt,
+    heads,
+    text,
+    training,
+)
 from gpt_lib.check.exercise import Exercise, Verdict
 
-__all__ = ["Exercise", "Verdict", "bigram", "device", "text", "training"]
+__all__ = [
+    "Exercise",
+    "Verdict",
+    "attention",
+    "averaging",
+    "bigram",
+    "block",
+    "device",
+    "gpt",
+    "heads",
+    "text",
+    "training",
+]

@@ -4,6 +4,7 @@ import base64
 import html
 import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ipywidgets import Widget
@@ -72,6 +73,13 @@ class View:
             "model_id": self.widget.model_id,
         }
         return {**self.twin._repr_mimebundle_(), WIDGET_VIEW: live}
+
+
+def page_script(name: str) -> str:
+    """The script of a live page: the helpers that all share, then the file `name`."""
+    folder = Path(__file__).parent
+    files = [folder / "page.js", folder / name]
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
 
 def new_figure(width: float = 7.0, height: float = 3.2) -> tuple[Figure, Axes]:

@@ -1,30 +1,17 @@
 // Draws the table once as an image, then only moves a frame and rewrites five bars.
 const LIKELIEST = 5;
 
-function floats(bytes) {
-  return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
-}
-
 function picture(model, size) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = size;
-  const bytes = model.get("colors");
-  const pixels = new Uint8ClampedArray(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+  const pixels = new Uint8ClampedArray(bytesOf(model.get("colors")));
   canvas.getContext("2d").putImageData(new ImageData(pixels, size, size), 0, 0);
   return canvas.toDataURL();
 }
 
-function element(parent, tag, style, text = "") {
-  const node = document.createElement(tag);
-  node.style.cssText = style;
-  node.textContent = text;
-  parent.append(node);
-  return node;
-}
-
 function render({ model, el }) {
   const characters = model.get("characters");
-  const table = floats(model.get("probabilities"));
+  const table = new Float32Array(bytesOf(model.get("probabilities")));
   const size = characters.length;
   let row = 0, column = 0;
 

@@ -1,6 +1,5 @@
 """A table of what follows what, to explore by mouse or by arrow keys."""
 
-import pathlib
 from collections.abc import Sequence
 
 import anywidget
@@ -9,13 +8,13 @@ import traitlets
 from matplotlib import colormaps
 from numpy.typing import ArrayLike
 
-from gpt_lib.views.picture import Picture, View, new_figure, visible
+from gpt_lib.views.picture import Picture, View, new_figure, page_script, visible
 
 
 class PairTableWidget(anywidget.AnyWidget):
     """The live half of `pair_table`; its page is drawn by table.js."""
 
-    _esm = pathlib.Path(__file__).with_name("table.js")
+    _esm = page_script("table.js")
     characters = traitlets.List(traitlets.Unicode()).tag(sync=True)
     probabilities = traitlets.Bytes().tag(sync=True)  # float32, row after row
     colors = traitlets.Bytes().tag(sync=True)  # RGBA, row after row

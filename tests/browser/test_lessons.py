@@ -121,6 +121,79 @@ def test_the_table_of_pairs_by_mouse_and_by_keyboard(open_lesson, theme):
     lesson.assert_clean()
 
 
+def test_six_sliders_share_out_attention(open_lesson):
+    lesson = open_lesson("04_averaging")
+    lesson.run_all()
+    app = lesson.page.locator(".gpt-mixer").last
+    app.scroll_into_view_if_needed()
+    crown = app.locator("tr", has_text="crown")
+    expect(crown).to_contain_text("16.7%")
+    box = app.get_by_label("score of crown")
+    box.fill("6")
+    box.press("Tab")
+    expect(crown).to_contain_text("98.8%")
+    slider = app.get_by_role("slider").first
+    slider.focus()
+    for _ in range(5):
+        slider.press("ArrowRight")
+    expect(app.get_by_label("score of the")).to_have_value(re.compile(r"0\.5"))
+    lesson.look(app, "mixer")
+    app.get_by_role("button", name="All equal").click()
+    expect(crown).to_contain_text("16.7%")
+    lesson.assert_clean()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_attention_map_of_a_text_of_ones_own(open_lesson, theme):
+    lesson = open_lesson("05_attention")
+    lesson.use_theme(theme)
+    lesson.run_all()
+    page = lesson.page
+    line = page.locator(".gpt-attention").last
+    sentence = page.locator(".gpt-attention ~ div .gpt-sentence").last
+    line.scroll_into_view_if_needed()
+    field = page.get_by_label("Your text", exact=True)
+    field.fill("anna, anna")
+    field.press("Enter")
+    expect(line.locator("[data-at]")).to_have_count(10)
+    line.locator('[data-at="6"]').click()
+    expect(sentence).to_contain_text("“a” (character 7, step 1600) looks at")
+    line.press("ArrowRight")
+    expect(sentence).to_contain_text("“n” (character 8, step 1600) looks at")
+    for _ in range(3):
+        line.press("ArrowDown")
+    expect(sentence).to_contain_text("“n” (character 8, step 0) looks at")
+    line.press("ArrowUp")
+    expect(sentence).to_contain_text("step 100")
+    field.fill("50 %")
+    field.press("Enter")
+    complaint = page.get_by_role("status").filter(has_text="is not among the 65")
+    expect(complaint).to_be_visible()
+    expect(line.locator("[data-at]")).to_have_count(10)
+    lesson.look(line, f"map-{theme}")
+    lesson.assert_clean()
+
+
+def test_a_passage_read_by_every_model(open_lesson):
+    lesson = open_lesson("08_gpt", height=1400)
+    lesson.run_all()
+    page = lesson.page
+    heat = page.locator(".gpt-heat").last
+    heat.scroll_into_view_if_needed()
+    sentence = page.locator(".gpt-heat ~ div .gpt-sentence").last
+    heat.locator('[data-reader="0"][data-at="5"]').hover()
+    expect(sentence).to_contain_text("character 6 of 200, unigram: loss")
+    heat.focus()
+    heat.press("ArrowRight")
+    expect(sentence).to_contain_text("character 7 of 200, unigram")
+    heat.press("ArrowUp")
+    expect(sentence).to_contain_text("character 7 of 200, GPT: loss")
+    lesson.look(heat, "heat")
+    lesson.look(page.get_by_text("does every rung", exact=False).first, "ladder")
+    lesson.look(playground(lesson), "playground")
+    lesson.assert_clean()
+
+
 def test_predictions_answer_at_once(open_lesson):
     lesson = open_lesson("01_text")
     lesson.run_all()
@@ -170,7 +243,7 @@ def test_a_lesson_saved_by_a_learner_opens_readable_without_its_kernel(open_less
     lesson.page.wait_for_timeout(1_000)
     lesson.page.reload()
     lesson.page.wait_for_function("window.jupyterapp?.restored", timeout=60_000)
-    twin = lesson.page.get_by_text("Playground for knows one letter")
+    twin = lesson.page.get_by_text("Playground for GPT, knows one letter")
     expect(twin).to_be_visible(timeout=20_000)
     lesson.look(twin, "reopened")
     lesson.assert_clean()

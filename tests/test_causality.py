@@ -1,0 +1,121 @@
+"""No model of the course sees the future, and none gets below a known floor."""
+
+import importlib
+import inspect
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import pad
+
+from gpt_lib.apps.export import ROOT, lessons
+from gpt_lib.attention import future_leak
+from gpt_lib.gpt import GPT, GPTConfig
+from gpt_lib.text import CharTokenizer, diary_surprise, split, write_diary
+from gpt_lib.training import TrainingConfig, train, validation_loss
+
+V = 9
+
+
+def is_model(thing):
+    """Whether a class has the face of a model: it says its context."""
+    return (
+        inspect.isclass(thing)
+        and issubclass(thing, nn.Module)
+        and "vocab_size" in inspect.getsource(thing)
+    )
+
+
+def model_classes():
+    """Every model that a lesson exports."""
+    for path in lessons(ROOT):
+        name = path.stem.split("_", 1)[1]
+        module = importlib.import_module(f"gpt_lib.{name}")
+        for thing in vars(module).values():
+            if is_model(thing) and thing.__module__ == module.__name__:
+                yield thing
+
+
+MODELS = {model.__name__: model for model in model_classes()}
+
+
+def build(name, dropout=0.0, vocab_size=V):
+    if name == "GPT":
+        config = GPTConfig(vocab_size, context=8, width=12, heads=3, dropout=dropout)
+        return GPT(config)
+    return MODELS[name](vocab_size)
+
+
+def test_every_stage_is_found():
+    assert list(MODELS) == [
+        "Bigram", "Averaging", "OneHead", "ManyHeads", "OneBlock", "GPT",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_model_sees_the_future(name, device):
+    torch.manual_seed(0)
+    model = build(name, dropout=0.3).to(device)
+    for parameter in model.parameters():  # a model of zeros hides what it sees
+        nn.init.normal_(parameter, std=0.3)
+    ids = torch.randint(V, (3, 8), device=device)
+    assert future_leak(model, ids) < 1e-5
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_has_the_same_face(name):
+    model = build(name)
+    assert model.vocab_size == V
+    assert model.context is None or model.context >= 8
+    model = model.to("meta")  # a tensor left on the CPU raises here
+    ids = torch.zeros(2, 8, dtype=torch.long, device="meta")
+    assert model(ids).shape == (2, 8, V)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_sequence_does_not_know_the_others_of_its_batch(name):
+    torch.manual_seed(0)
+    model = build(name).eval()
+    ids = torch.randint(V, (3, 8))
+    torch.testing.assert_close(model(ids)[1:2], model(ids[1:2]), atol=1e-5, rtol=1e-5)
+
+
+class Peeking(nn.Module):
+    """A model that reads the next character, and guesses at the last place."""
+
+    context = None
+
+    def __init__(self, vocab_size):
+        super().__init__()
+        self.vocab_size = vocab_size
+        self.table = nn.Embedding(vocab_size, vocab_size)
+
+    def forward(self, ids):
+        return pad(self.table(ids[:, 1:]), (0, 0, 0, 1))
+
+
+@pytest.fixture(scope="module")
+def diary():
+    text = write_diary(entries=1200)
+    ids = CharTokenizer.from_text(text).encode(text)
+    hidden = split(ids)[1]
+    return ids, diary_surprise(text)[-(len(hidden) - 1) :].mean().item()
+
+
+def diary_loss(model, ids, rate):
+    parts = split(ids.to(next(model.parameters()).device))
+    config = TrainingConfig(
+        steps=150, warmup=20, learning_rate=rate, evaluate_every=150
+    )
+    list(train(model, *parts, config))
+    return validation_loss(model, parts[1])
+
+
+def test_the_floor_tells_an_honest_model_from_one_that_peeks(diary, device):
+    ids, floor = diary
+    vocab_size = int(ids.max()) + 1
+    honest = build("OneBlock", vocab_size=vocab_size).to(device)
+    assert floor < diary_loss(honest, ids, 0.006) < 1.5
+    peeking = Peeking(vocab_size).to(device)
+    peeking.table.weight.data.copy_(20 * torch.eye(vocab_size))
+    assert validation_loss(peeking, split(ids.to(device))[1]) < floor
