@@ -12,9 +12,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from nbformat import NotebookNode
 from playwright.sync_api import Page, expect, sync_playwright
 
-from gpt_lib.apps.export import ROOT
+from gpt_lib.apps.export import ROOT, code_cells
 from gpt_lib.text import DATA
 from tests.rules import project_files
 
@@ -24,7 +25,7 @@ CHROMIUM = next(
 )
 ARTEFACTS = ROOT / "artefacts"
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
-SECONDS_TO_START, MS_TO_RUN = 60, 180_000
+SECONDS_TO_START, MS_TO_RUN = 60, 400_000
 
 
 @pytest.fixture(scope="session")
@@ -171,6 +172,19 @@ class Lesson:
     def run_all(self) -> None:
         self.start_all()
         self.finish()
+
+    def run_imports(self, notebook: NotebookNode) -> None:
+        """Run the cells that import, up to the one that imports the checks.
+
+        An exercise needs no more than these and its own two cells.
+        """
+        for index, source in enumerate(code_cells(notebook)):
+            if re.match(r"(#\| export\n)?(import|from) ", source):
+                cell = self.page.locator(".jp-CodeCell").nth(index)
+                cell.locator(".jp-InputPrompt").click()
+                self.run_cell()
+                if re.search(r"from gpt_lib import .*\bcheck\b", source):
+                    return
 
     def use_theme(self, theme: str) -> None:
         self.page.evaluate(
