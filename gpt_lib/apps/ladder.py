@@ -170,6 +170,13 @@ def read_ladder(
     }
 
 
+def rung(stage: str) -> float:
+    """The mean loss of a stage on Tiny Shakespeare at equal tokens."""
+    stages, losses = read_ladder("tinyshakespeare")
+    seeds = losses["equal tokens"][stages.index(stage)]
+    return sum(seeds) / len(seeds)
+
+
 def picture() -> Picture:
     """The ladder of Tiny Shakespeare, as the README shows it."""
     text = load_text("tinyshakespeare")

@@ -30,10 +30,6 @@ function labelled(parent, label, control) {
   return box;
 }
 
-function keepArrows(event) {
-  if (event.key.startsWith("Arrow")) event.stopPropagation();  // otherwise Lab moves to the next cell
-}
-
 function render({ model, el }) {
   const palette = new Uint8Array(bytesOf(model.get("palette")));
   let characters, moments, heads, size, weights, map;
@@ -180,12 +176,10 @@ function render({ model, el }) {
     if (cell) choose(Number(cell.dataset.at));
   }
   function move(event) {
-    const step = { ArrowUp: [1, 0], ArrowDown: [-1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    const step = arrowStep(event);
     if (!step) return;
-    event.preventDefault();
-    event.stopPropagation();  // otherwise Lab moves to the next cell
     row = (row + step[1] + size) % size;
-    moment = Math.max(0, Math.min(moments.length - 1, moment + step[0]));
+    moment = Math.max(0, Math.min(moments.length - 1, moment - step[0]));
     drawMap();
   }
   // An input has one line: a newline is typed and shown by its sign.

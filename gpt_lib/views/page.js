@@ -10,3 +10,17 @@ function element(parent, tag, style, text = "") {
   parent.append(node);
   return node;
 }
+
+// Otherwise an arrow key in a control also moves Lab to another cell.
+function keepArrows(event) {
+  if (event.key.startsWith("Arrow")) event.stopPropagation();
+}
+
+// An arrow key as [down, right], kept from Lab and from scrolling; other keys are null.
+function arrowStep(event) {
+  const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+  if (!step) return null;
+  event.preventDefault();
+  event.stopPropagation();
+  return step;
+}

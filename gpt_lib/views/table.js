@@ -62,10 +62,8 @@ function render({ model, el }) {
     update();
   }
   function move(event) {
-    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    const step = arrowStep(event);
     if (!step) return;
-    event.preventDefault();
-    event.stopPropagation();  // otherwise Lab moves to the next cell
     row = (row + step[0] + size) % size;
     column = (column + step[1] + size) % size;
     update();
