@@ -2,15 +2,16 @@
 
 Reading order, which is also the order in which a module may import another:
 
-1. `device`    where tensors live, and whether that place computes right
-2. `text`      text as numbers: data, tokenizer, batches, and losses to compare with
-3. `bigram`    the smallest language model, counted and trained
-4. `training`  one trainer and one evaluator for every model of the course
-5. `averaging` three equal ways to look back, and the causal softmax that stays
-6. `attention` one head, and the test that no model sees the future
-7. `heads`     many heads computed as one, and positions
-8. `block`     communicate, then compute, on a residual stream
-9. `gpt`       the whole model, its config, and what it expected of a text
+ 1. `device`       where tensors live, and whether that place computes right
+ 2. `text`         text as numbers: data, tokenizer, batches, and losses to compare with
+ 3. `bigram`       the smallest language model, counted and trained
+ 4. `training`     one trainer and one evaluator for every model of the course
+ 5. `averaging`    three equal ways to look back, and the causal softmax that stays
+ 6. `attention`    one head, and the test that no model sees the future
+ 7. `heads`        many heads computed as one, and positions
+ 8. `block`        communicate, then compute, on a residual stream
+ 9. `gpt`          the whole model, its config, and what it expected of a text
+10. `generation`   from logits to text: sampling, streams, beams
 
 Beside them, written by hand: `views` (pictures and widgets), `check` (exercises that
 name the mistake) and `apps` (the tools behind `make`).

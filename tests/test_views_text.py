@@ -172,6 +172,19 @@ def test_a_new_text_brings_new_weights():
     assert np.allclose(weights_of(widget)[1], causal(2, 5, 1))
 
 
+def test_a_moment_is_a_trait_that_begins_last_and_outlives_a_new_text():
+    read = Read(moments=(0, 1, 2))
+    widget = views.attention_map(read, "abc", "Map").widget
+    assert widget.moment == 2
+    assert not widget.driven
+    widget.moment = 1
+    widget.text = "ab"
+    assert widget.moment == 1
+    read.moments = (0,)
+    widget.text = "a"
+    assert widget.moment == 0
+
+
 @pytest.mark.parametrize(
     ("text", "status"),
     [
@@ -247,6 +260,7 @@ def test_a_heat_text_tells_each_models_mean_and_its_surprise():
     )
     assert bundle(view)["text/plain"] == repr(view)
     assert bundle(view)[WIDGET_VIEW]["model_id"] == view.widget.model_id
+    assert view.widget.moment == -1  # shows every model
 
 
 def test_a_heat_text_shades_by_fixed_steps():

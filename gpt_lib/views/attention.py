@@ -26,16 +26,27 @@ class AttentionMapWidget(anywidget.AnyWidget):
     status = traitlets.Unicode().tag(sync=True)  # why it could not be read, or ""
     characters = traitlets.List(traitlets.Unicode()).tag(sync=True)  # what is shown
     moments = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    moment = traitlets.Int().tag(sync=True)  # which of `moments` is shown
+    # Another view chooses text and moment: the page then has no field for either.
+    driven = traitlets.Bool().tag(sync=True)
     heads = traitlets.Int(1).tag(sync=True)
     weights = traitlets.Bytes().tag(sync=True)  # float32 (moments, heads, T, T)
     palette = traitlets.Bytes().tag(sync=True)  # 256 colours, RGBA
 
-    def __init__(self, read: Reader, text: str, title: str) -> None:
+    def __init__(
+        self,
+        text: str,
+        maps: Mapping[str, np.ndarray],
+        title: str,
+        read: Reader | None = None,
+    ) -> None:
         palette = colormaps["cividis"](np.arange(256), bytes=True).tobytes()
-        super().__init__(title=title, text=text, palette=palette)
+        super().__init__(title=title, text=text, palette=palette, driven=read is None)
         self.read = read
-        self.put(text, read_weights(read, text))
-        self.observe(self.answer, "text")
+        self.put(text, maps)
+        self.moment = len(self.moments) - 1
+        if read:
+            self.observe(self.answer, "text")
 
     def answer(self, change: dict) -> None:
         """Read the new text; where that fails, say why and keep the old map."""
@@ -46,12 +57,13 @@ class AttentionMapWidget(anywidget.AnyWidget):
         except Exception as error:
             self.status = f"{type(error).__name__}: {error}"
 
-    def put(self, text: str, maps: dict[str, np.ndarray]) -> None:
+    def put(self, text: str, maps: Mapping[str, np.ndarray]) -> None:
         """Show a text and its maps at once, so that the page never mixes two texts."""
         stack = np.stack(list(maps.values()))
         with self.hold_sync():
             self.characters = [visible(character) for character in text]
             self.moments, self.heads = list(maps), stack.shape[1]
+            self.moment = min(self.moment, len(maps) - 1)
             self.weights, self.status = stack.tobytes(), ""
 
 
@@ -67,13 +79,11 @@ def attention_map(read: Reader, text: str, title: str) -> View:
         text: the first text, at most 64 characters.
         title: what the map shows.
     """
-    widget = AttentionMapWidget(read, text, title)
-    T = len(text)
-    maps = np.frombuffer(widget.weights, dtype=np.float32).reshape(
-        -1, widget.heads, T, T
-    )
+    maps = read_weights(read, text)
+    widget = AttentionMapWidget(text, maps, title, read)
+    moment = widget.moments[-1]
     return View(
-        widget, picture_of_heads(maps[-1], widget.characters, widget.moments[-1], title)
+        widget, picture_of_heads(maps[moment], widget.characters, moment, title)
     )
 
 

@@ -38,7 +38,7 @@ function render({ model, el }) {
   drawLegend(el, model.get("legend"), styles, model.get("paper"));
   const body = element(el, "div", "display:grid;gap:20px;align-items:start;grid-template-columns:minmax(0,1fr) clamp(220px,40%,330px)");
   const frame = element(body, "div", "padding:2px;cursor:crosshair;"
-    + "display:grid;grid-template-columns:repeat(auto-fill,minmax(min(260px,100%),1fr));gap:4px 8px;align-items:start");
+    + "display:grid;grid-template-columns:repeat(auto-fit,minmax(min(260px,100%),1fr));gap:4px 8px;align-items:start");
   frame.className = "gpt-heat";
   frame.tabIndex = 0;
   frame.setAttribute("role", "application");
@@ -47,7 +47,6 @@ function render({ model, el }) {
   const side = element(body, "div", "font-variant-numeric:tabular-nums");
   const sentence = element(side, "div", "margin-bottom:6px;min-height:2.6em");
   sentence.className = "gpt-sentence";
-  sentence.setAttribute("aria-live", "polite");
 
   const heads = [], blocks = [], panels = [];
   names.forEach((name, which) => {
@@ -102,17 +101,31 @@ function render({ model, el }) {
       cell.style.position = "relative";  // above its neighbours' shades
     }
     panels.forEach((panel, which) => {
-      drawPanel(panel, which);
+      if (panel.style.display !== "none") drawPanel(panel, which);
       panel.style.borderLeftColor = which === reader ? "#D55E00" : "transparent";
     });
     heads.forEach((head, which) => { head.style.textDecoration = which === reader ? "underline" : ""; });
+    // Only who works here is told; the view that drives this one speaks for itself.
+    sentence.ariaLive = el.matches(":focus-within") ? "polite" : "off";
     sentence.textContent = words();
     follow();
+  }
+
+  // All models, or the one that another view has chosen.
+  function show() {
+    const moment = model.get("moment");
+    if (moment >= 0) reader = moment;
+    names.forEach((_, which) => {
+      const display = moment < 0 || which === moment ? "" : "none";
+      blocks[which].parentElement.style.display = panels[which].style.display = display;
+    });
+    update();
   }
 
   // The panel stays beside the block in use, for seven blocks are taller than a screen.
   function follow() {
     side.style.marginTop = "0px";
+    if (model.get("moment") >= 0) return;  // one block is not out of sight
     const room = frame.offsetHeight - side.offsetHeight;
     const wish = heads[reader].offsetTop - frame.offsetTop;
     side.style.marginTop = `${Math.max(0, Math.min(room, wish))}px`;
@@ -128,8 +141,12 @@ function render({ model, el }) {
   function move(event) {
     const step = arrowStep(event);
     if (!step) return;
-    reader = (reader + step[0] + names.length) % names.length;
     place = (place + step[1] + size) % size;
+    if (model.get("moment") < 0) reader = (reader + step[0] + names.length) % names.length;
+    else {
+      model.set("moment", Math.max(0, Math.min(names.length - 1, reader - step[0])));  // up is later
+      model.save_changes();
+    }
     update();
     if (event.key === "ArrowUp" || event.key === "ArrowDown") blocks[reader].parentElement.scrollIntoView({ block: "nearest" });
   }
@@ -138,8 +155,12 @@ function render({ model, el }) {
   frame.addEventListener("keydown", move);
   const resized = new ResizeObserver(follow);
   resized.observe(frame);
-  update();
-  return () => resized.disconnect();
+  model.on("change:moment", show);
+  show();
+  return () => {
+    resized.disconnect();
+    model.off("change:moment", show);
+  };
 }
 
 export default { render };

@@ -39,6 +39,7 @@ class HeatTextWidget(anywidget.AnyWidget):
     title = traitlets.Unicode().tag(sync=True)
     characters = traitlets.List(traitlets.Unicode()).tag(sync=True)
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    moment = traitlets.Int(-1).tag(sync=True)  # the one of `names` shown; -1: all
     means = traitlets.List(traitlets.Unicode()).tag(sync=True)
     losses = traitlets.Bytes().tag(sync=True)  # float32, model after model
     shades = traitlets.Bytes().tag(sync=True)  # an index into `styles` for each loss

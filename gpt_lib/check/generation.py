@@ -1,0 +1,328 @@
+"""The exercises of lesson 09."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from gpt_lib.check.exercise import Exercise
+
+Cut = Callable[[Tensor], Tensor]  # sorted chances (..., V) -> where to cut
+
+
+def place_of(bar: Tensor, u: Tensor | float) -> Tensor:
+    """The piece of a bar (..., V), as it lies, that holds u (...)."""
+    ends = bar.cumsum(dim=-1)
+    u = torch.as_tensor(u, dtype=bar.dtype)
+    return (ends <= u[..., None] * ends[..., -1:]).sum(dim=-1)
+
+
+def landing(
+    chances: Tensor, u: Tensor | float, falling: bool = True, early: int = 0
+) -> Tensor:
+    """Solution: the id whose piece of the bar holds u, likeliest first."""
+    ranked, order = chances.sort(dim=-1, descending=falling, stable=True)
+    place = (place_of(ranked, u) - early).clamp(min=0)
+    return order.gather(-1, place[..., None]).squeeze(-1)
+
+
+def ranked_place(chances: Tensor, u: Tensor | float) -> Tensor:
+    """Mistake: the rank, not the id."""
+    return place_of(chances.sort(dim=-1, descending=True).values, u)
+
+
+draw = Exercise(
+    solution=landing,
+    inputs=lambda: [
+        (torch.tensor([0.2, 0.5, 0.3]), 0.1),
+        (torch.tensor([0.2, 0.5, 0.3]), 0.6),
+        (torch.tensor([0.2, 0.5, 0.3]), 0.95),
+        (torch.tensor([0.1, 0.0, 0.6, 0.3, 0.0]), 0.75),
+        (torch.tensor([0.25, 0.5, 0.25]), 0.5),  # an end belongs to the next piece
+    ],
+    mistakes={
+        "rank": (
+            ranked_place,
+            "That is the place in the sorted bar. Whose piece is it? `order[place]`.",
+        ),
+        "not sorted": (
+            place_of,
+            "Your bar is in the order of the ids. Sort it first, likeliest first.",
+        ),
+        "rising": (
+            lambda chances, u: landing(chances, u, falling=False),
+            "Your bar begins with the least likely. `descending=True`.",
+        ),
+        "one too early": (
+            lambda chances, u: landing(chances, u, early=1),
+            "One too early: the token is the first whose end lies beyond u.",
+        ),
+        "always the likeliest": (
+            lambda chances, u: chances.argmax(dim=-1),
+            "u changes nothing: that is greedy.",
+        ),
+    },
+    praise="each token owns its share of the bar.",
+    part="draw",
+    observe=lambda function, given: int(function(*given)),
+)
+
+
+def nucleus(logits: Tensor, p: float) -> Tensor:
+    """Solution: cut where the likelier ones cover p already."""
+    if not 0 < p <= 1:
+        raise ValueError(f"top_p={p} must be above 0 and at most 1")
+    if p == 1:
+        return logits
+    return cut_ranked(logits, lambda chances: chances.cumsum(-1) - chances >= p)
+
+
+def cut_ranked(logits: Tensor, cut: Cut, falling: bool = True) -> Tensor:
+    """−∞ where `cut` says so of the sorted chances, back in the old order."""
+    ranked, order = logits.sort(dim=-1, descending=falling, stable=True)
+    kept = ranked.masked_fill(cut(ranked.softmax(dim=-1)), -torch.inf)
+    return logits.scatter(-1, order, kept)
+
+
+def over_the_batch(logits: Tensor, p: float) -> Tensor:
+    """Mistake: one running sum for all rows."""
+
+    def cut(chances: Tensor) -> Tensor:
+        flat = chances.flatten()
+        return (flat.cumsum(0) - flat >= p).view_as(chances)
+
+    return cut_ranked(logits, cut)
+
+
+def first_row_for_all(logits: Tensor, p: float) -> Tensor:
+    """Mistake: what is cut in the first row is cut in all."""
+    kept = nucleus(logits, p)
+    return logits.masked_fill(kept.flatten(0, -2)[0].isinf(), -torch.inf)
+
+
+def still_sorted(logits: Tensor, p: float) -> Tensor:
+    """Mistake: never brought back to the order of the ids."""
+    return nucleus(logits.sort(dim=-1, descending=True).values, p)
+
+
+def mask_not_unsorted(logits: Tensor, p: float) -> Tensor:
+    """Mistake: the mask of the sorted row is laid over the unsorted one."""
+    kept = nucleus(logits.sort(dim=-1, descending=True).values, p)
+    return logits.masked_fill(kept.isinf(), -torch.inf)
+
+
+def rows_of_logits() -> list[tuple]:
+    """By hand, a flat beside a steep row, and a random batch."""
+    dice = torch.Generator().manual_seed(0)
+    by_hand = torch.tensor([[0.15, 0.5, 0.05, 0.3]]).log()
+    two = torch.tensor([[0.0, 0.1, 0.2, 0.0, 0.1], [1.0, 9.0, 2.0, 0.0, -3.0]])
+    batch = 2 * torch.randn(3, 8, generator=dice)
+    return [(by_hand, 0.6), (two, 0.9), (batch, 0.7), (batch, 0.05)]
+
+
+keep_top_p = Exercise(
+    solution=nucleus,
+    inputs=rows_of_logits,
+    mistakes={
+        "last one lost": (
+            lambda logits, p: cut_ranked(
+                logits, lambda c: (c.cumsum(-1) > p) & (c.cumsum(-1) > c)
+            ),
+            "The id that reaches p is missing: without it the rest has less than p.",
+        ),
+        "nothing left": (
+            lambda logits, p: cut_ranked(logits, lambda c: c.cumsum(-1) > p),
+            "Where the likeliest alone has more than p you cut it, too: nothing is"
+            " left. Count only what the *likelier* ones cover.",
+        ),
+        "leaks across the batch": (
+            over_the_batch,
+            "Your running sum runs from one row into the next. `dim=-1`.",
+        ),
+        "first row for all": (
+            first_row_for_all,
+            "Every row is cut where the first one is. Each row has its own order.",
+        ),
+        "still sorted": (
+            still_sorted,
+            "Your logits are still sorted: bring them back, `scatter(-1, order, …)`.",
+        ),
+        "mask of the sorted": (
+            mask_not_unsorted,
+            "The mask belongs to the sorted row, but you laid it over the unsorted"
+            " one: cut first, then `scatter`.",
+        ),
+        "each by itself": (
+            lambda logits, p: logits.masked_fill(
+                logits.softmax(dim=-1) < 1 - p, -torch.inf
+            ),
+            "You compare each chance with 1 − p. Top-p looks at *sums*.",
+        ),
+        "least likely kept": (
+            lambda logits, p: cut_ranked(
+                logits, lambda c: c.cumsum(-1) - c >= p, falling=False
+            ),
+            "You kept the least likely. Sort with `descending=True`.",
+        ),
+        "zero, not −∞": (
+            lambda logits, p: nucleus(logits, p).nan_to_num(neginf=0.0),
+            "A logit of 0 is not a chance of 0: e⁰ = 1. Cut with −∞.",
+        ),
+    },
+    praise="the fewest that reach p, row by row.",
+    part="keep_top_p",
+)
+
+
+def penalized(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
+    """Solution: divide what is positive, multiply what is negative."""
+    if not penalty > 0:
+        raise ValueError(f"repetition_penalty={penalty} must be above 0")
+    said = logits.gather(-1, ids)
+    less = torch.where(said > 0, said / penalty, said * penalty)
+    return logits.scatter(-1, ids, less)
+
+
+def at_ids(logits: Tensor, ids: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """Logits with a change at ids."""
+    return logits.scatter(-1, ids, change(logits.gather(-1, ids)))
+
+
+def once_for_each(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
+    """Mistake: twice said, twice penalized."""
+    for place in range(ids.size(-1)):
+        logits = penalized(logits, ids[..., place : place + 1], penalty)
+    return logits
+
+
+penalize_repetition = Exercise(
+    solution=penalized,
+    inputs=lambda: [
+        (torch.tensor([2.0, -1.0, 0.5]), torch.tensor([0, 1, 1]), 2.0),
+        (torch.tensor([0.3, -4.0, 1.5, -0.2, 3.0]), torch.tensor([3, 4, 3, 1]), 1.3),
+    ],
+    mistakes={
+        "divided": (
+            lambda logits, ids, penalty: at_ids(logits, ids, lambda x: x / penalty),
+            "You divided negative logits, too: −1 / 2 = −0.5 is a reward. Multiply"
+            " those.",
+        ),
+        "multiplied": (
+            lambda logits, ids, penalty: at_ids(logits, ids, lambda x: x * penalty),
+            "You multiplied positive logits: they grew. Divide those.",
+        ),
+        "subtracted": (
+            lambda logits, ids, penalty: at_ids(logits, ids, lambda x: x - penalty),
+            "You subtracted the penalty. The rule of the paper is a factor.",
+        ),
+        "everyone": (
+            lambda logits, ids, penalty: torch.where(
+                logits > 0, logits / penalty, logits * penalty
+            ),
+            "You penalized every token. Only those in `ids` were said.",
+        ),
+        "twice": (
+            once_for_each,
+            "What was said twice is penalized twice. Once is the rule.",
+        ),
+        "rewarded": (
+            lambda logits, ids, penalty: penalized(logits, ids, 1 / penalty),
+            "Said tokens became *likelier*. Divide the positive, multiply the rest.",
+        ),
+    },
+    praise="what was said is less likely, whatever its sign.",
+    part="penalize_repetition",
+)
+
+
+class Dropping(nn.Module):
+    """A small model with a context of three, and dropout."""
+
+    context, vocab_size = 3, 6
+
+    def __init__(self) -> None:
+        super().__init__()
+        dice = torch.Generator().manual_seed(0)
+        self.now = nn.Parameter(torch.randn(6, 6, generator=dice))
+        self.past = nn.Parameter(torch.randn(6, 6, generator=dice))
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(B, T) -> (B, T, V), T at most 3."""
+        if ids.size(1) > self.context:
+            raise ValueError(f"{ids.size(1)} ids are more than {self.context}")
+        return self.dropout(self.now[ids] + 0.5 * self.past[ids].cumsum(dim=1))
+
+
+def last_row(
+    model: nn.Module,
+    ids: Tensor,
+    evaluate: bool = True,
+    restore: bool = True,
+    first: bool = False,
+) -> Tensor:
+    """Solution: the last row, after what fits the context, without dropout."""
+    was_training = model.training
+    if not ids.numel():
+        raise ValueError("the prompt is empty: give at least one token")
+    model.train(was_training and not evaluate)
+    context = model.context or ids.size(1)
+    seen = ids[:, :context] if first else ids[:, -context:]
+    logits = model(seen)[:, -1].detach()
+    model.train(was_training if restore else False)
+    return logits
+
+
+def evaluated(model: nn.Module, ids: Tensor) -> Tensor:
+    """Mistake: all rows."""
+    was_training = model.training
+    logits = model.eval()(ids[:, -model.context :]).detach()
+    model.train(was_training)
+    return logits
+
+
+next_logits = Exercise(
+    solution=last_row,
+    inputs=lambda: [
+        (Dropping().eval(), torch.tensor([[0, 3]])),
+        (Dropping().train(), torch.tensor([[1, 2, 5, 4, 0], [3, 3, 0, 1, 2]])),
+    ],
+    mistakes={
+        "dropout left on": (
+            lambda model, ids: last_row(model, ids, evaluate=False),
+            "Dropout was on: the model wrote with holes in it. `model.eval()` first.",
+        ),
+        "mode not restored": (
+            lambda model, ids: last_row(model, ids, restore=False),
+            "The model came in training mode and left in evaluation mode: whoever goes"
+            " on training it would do so without dropout.",
+        ),
+        "the beginning": (
+            lambda model, ids: last_row(model, ids, first=True),
+            "You cut off the end. What comes next depends on the *last* ids.",
+        ),
+        "not cut": (
+            lambda model, ids: (
+                model(ids) if ids.size(1) > model.context else last_row(model, ids)
+            ),
+            "More ids than the context: give the model the last `model.context`.",
+        ),
+        "first row": (
+            lambda model, ids: (
+                last_row(model, ids),
+                last_row(model, ids[:, -model.context :][:, :1]),
+            )[1],
+            "That is the first row: what follows the *first* character. Take the last.",
+        ),
+        "all rows": (
+            evaluated,
+            "You gave back a row for each position. Only the last one counts.",
+        ),
+    },
+    praise="the last row, with all the past that fits, and no holes.",
+    part="next_logits",
+    observe=lambda function, given: (
+        function(*given).detach(),
+        float(given[0].training),
+    ),
+)
