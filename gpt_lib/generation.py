@@ -199,8 +199,8 @@ def stream(
 
 
 @dataclass(frozen=True)
-class Writer:
-    """A model with its tokenizer; `settings` are the fields of `Sampling`."""
+class Reader:
+    """A model with its tokenizer: what does it expect of a text?"""
 
     model: nn.Module
     tokenizer: CharTokenizer
@@ -219,9 +219,14 @@ class Writer:
         return next_logits(self.model, torch.tensor([ids]))[0]
 
     def chances(self, logits: Tensor, ids: Sequence[int], **settings: float) -> Tensor:
-        """Logits (V,) after ids -> chances (V,) under the settings."""
+        """Logits (V,) after ids -> chances (V,); settings as in `Sampling`."""
         seen = seen_by(self.model, torch.tensor(ids))
         return next_chances(logits, Sampling(**settings), seen)
+
+
+@dataclass(frozen=True)
+class Writer(Reader):
+    """A reader that writes; its `settings` are the fields of `Sampling`."""
 
     def luck(self, seed: int, place: int) -> float:
         """The random number that decides the token at `place` of a text."""
