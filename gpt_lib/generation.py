@@ -26,6 +26,20 @@ def draw(chances: Tensor, u: Tensor) -> Tensor:
     return order.gather(-1, place).squeeze(-1)
 
 
+def keep_top_k(logits: Tensor, k: int) -> Tensor:
+    """Logits (..., V) with all but the k largest at −∞; of equals the smaller id stays.
+
+    A k above V keeps all.
+
+    Raises:
+        ValueError: k below 1.
+    """
+    if k < 1:
+        raise ValueError(f"top_k={k} must be 1 or more: something must be left to draw")
+    order = logits.argsort(dim=-1, descending=True, stable=True)
+    return logits.scatter(-1, order[..., k:], -torch.inf)
+
+
 def apply_temperature(logits: Tensor, temperature: float) -> Tensor:
     """Logits (..., V), every ratio of chances to the power 1 / temperature.
 
@@ -39,20 +53,6 @@ def apply_temperature(logits: Tensor, temperature: float) -> Tensor:
     if temperature == 0:
         return keep_top_k(logits, 1)
     return (logits - logits.amax(dim=-1, keepdim=True)) / temperature
-
-
-def keep_top_k(logits: Tensor, k: int) -> Tensor:
-    """Logits (..., V) with all but the k largest at −∞; of equals the smaller id stays.
-
-    A k above V keeps all.
-
-    Raises:
-        ValueError: k below 1.
-    """
-    if k < 1:
-        raise ValueError(f"top_k={k} must be 1 or more: something must be left to draw")
-    order = logits.argsort(dim=-1, descending=True, stable=True)
-    return logits.scatter(-1, order[..., k:], -torch.inf)
 
 
 def keep_top_p(logits: Tensor, p: float) -> Tensor:
@@ -107,7 +107,7 @@ def penalize_repetition(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
 class Sampling:
     """How the next id is chosen; the defaults leave the model's chances alone."""
 
-    temperature: float = 1.0  # below 1 bolder favourites; 0 greedy
+    temperature: float = 1.0  # below 1 the favourites win more often; 0 greedy
     top_k: int = 0  # keep the k likeliest; 0 keeps all
     top_p: float = 1.0  # keep the likeliest that together have this chance
     min_p: float = 0.0  # keep what has this share of the likeliest's chance

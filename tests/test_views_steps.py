@@ -87,7 +87,7 @@ def test_the_twin_tells_every_number_of_the_last_position():
     told = f"“b” (1 back) {told}, softmax {100 * weight:.1f} %".replace("-", "−")
     assert told in view.twin.words
     assert "“c” (itself)" in view.twin.words
-    assert view.twin.words.startswith("Steps: layer 2, head 1, the last position, c,")
+    assert view.twin.words.startswith("Steps: layer 2, head 1, position 3, c,")
     assert "not shown" not in view.twin.words
     assert view.twin.png.startswith(b"\x89PNG")
 
@@ -230,3 +230,14 @@ def test_a_page_reads_only_what_the_kernel_sends():
     assert {"values", "row", "step", "layer", "head", "text"} <= {*names}
     for name in names:
         assert name in traits
+
+
+def test_it_can_begin_elsewhere_where_the_mask_is_seen():
+    view = attention_steps(Read(), "abc", "Steps", layer="layer 1", row=1)
+    assert (view.widget.layer, view.widget.row) == (0, 1)
+    assert view.twin.words.startswith("Steps: layer 1, head 1, position 2, b,")
+    assert "(1 ahead)" in view.twin.words
+    with pytest.raises(ValueError, match=r"layer='layer 9' and row=2: there are"):
+        attention_steps(Read(), "abc", "Steps", layer="layer 9")
+    with pytest.raises(ValueError, match="rows 0 to 2"):
+        attention_steps(Read(), "abc", "Steps", row=3)

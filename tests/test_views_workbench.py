@@ -226,14 +226,17 @@ def test_another_token_branches_the_text_and_the_tree_keeps_both():
     settled(bench)
     wait_until(lambda: text(bench) == "xaadaa")
     wait_until(lambda: not lane.text.writing)
-    assert [path.parent for path in lane.paths] == [-1, 0]
     assert lane.text.forks == [2]
     assert lane.path.chances[2] == pytest.approx(0.4)
-    labels = [(box["label"], box["note"]) for box in lane.tree.boxes]
-    assert labels[1] == ("daa", "-6.5")  # 4 ln 0.25 + ln 0.4
-    lane.walk_to(0)
+    boxes = [(box["label"], box["parent"], box["note"]) for box in lane.tree.boxes]
+    # 2 ln 0.25; then 3 more; or ln 0.4 and 2 more
+    assert boxes == [("xaa", -1, "-2.8"), ("aaa", 0, "-6.9"), ("daa", 0, "-6.5")]
+    assert lane.tree.selected == 2
+    lane.walk_to(1)
     assert text(bench) == "xaaaaa"
-    assert lane.tree.selected == 0
+    assert lane.tree.selected == 1
+    lane.walk_to(0)  # both texts run through it: the present one stays
+    assert text(bench) == "xaaaaa"
     lane.text.selected = 2
     pick(lane, 0)  # what stands there already
     assert len(lane.paths) == 2

@@ -67,7 +67,9 @@ class AttentionMapWidget(anywidget.AnyWidget):
             self.weights, self.status = stack.tobytes(), ""
 
 
-def attention_map(read: Reader, text: str, title: str) -> View:
+def attention_map(
+    read: Reader, text: str, title: str, moment: str | None = None
+) -> View:
     """Where each character looks: type a text, point at a character, or use the keys.
 
     Left and right choose the position that looks, up and down the moment.
@@ -78,13 +80,15 @@ def attention_map(read: Reader, text: str, title: str) -> View:
             for each text typed; its `ValueError` is shown to the reader.
         text: the first text, at most 64 characters.
         title: what the map shows.
+        moment: the one to begin with; the last if not given.
     """
     maps = read_weights(read, text)
     widget = AttentionMapWidget(text, maps, title, read)
-    moment = widget.moments[-1]
-    return View(
-        widget, picture_of_heads(maps[moment], widget.characters, moment, title)
-    )
+    shown = widget.moments[-1] if moment is None else moment
+    if shown not in maps:
+        raise ValueError(f"moment={shown!r} is not one of {list(maps)}")
+    widget.moment = widget.moments.index(shown)
+    return View(widget, picture_of_heads(maps[shown], widget.characters, shown, title))
 
 
 def read_weights(read: Reader, text: str) -> dict[str, np.ndarray]:

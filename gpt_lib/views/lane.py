@@ -63,12 +63,10 @@ class Request(NamedTuple):
 
 @dataclass(eq=False)
 class Path:
-    """One text after the prompt, and where it left another one."""
+    """One text after the prompt."""
 
     ids: list[int] = field(default_factory=list)
     chances: list[float] = field(default_factory=list)  # the model's own, one an id
-    parent: int = -1  # index of the path it left
-    place: int = 0  # of its first token that differs
 
 
 class Lane:
@@ -106,7 +104,9 @@ class Lane:
         self.chances.clear(
             "Generate, or move a slider, to see the next token's chances."
         )
-        self.tree = TreeWidget(title="Branches: each is a text of its own")
+        self.tree = TreeWidget(
+            title="Branches, each with the sum of its log-chances so far"
+        )
         self.connect()
         self.box = self.lay_out()
 
@@ -140,6 +140,7 @@ class Lane:
     def forget(self) -> None:
         """Have no text."""
         self.paths: list[Path] = []
+        self.through: list[list[int]] = []  # of each node of the tree: its texts
         self.current = 0
         self.writer: Writer | None = None  # who wrote the text, not who is picked
         self.asked: dict[str, Any] = {}
@@ -300,39 +301,57 @@ class Lane:
                 old.ids.append(id)
                 old.chances.append(chance)
             else:
+                self.current = len(self.paths)
                 self.paths.append(
-                    Path(
-                        [*old.ids[:place], id],
-                        [*old.chances[:place], chance],
-                        self.current,
-                        place,
-                    )
+                    Path([*old.ids[:place], id], [*old.chances[:place], chance])
                 )
-                self.current = len(self.paths) - 1
             self.begin(self, max(0, rest))
 
     def walk_to(self, index: int) -> None:
-        """Put another branch on the page."""
+        """Put a text that runs through a node of the tree on the page."""
         with self.lock:
             if self.text.writing:
                 self.say("Stop first, then walk to another branch")
                 return
-            self.current = min(index, len(self.paths) - 1)
+            runs_through = self.through[index]
+            if self.current not in runs_through:
+                self.current = runs_through[0]
             self.text.selected = -1
-            self.finish(f"branch {index + 1} of {len(self.paths)}")
+            self.finish(f"text {self.current + 1} of {len(self.paths)}")
 
     def show_tree(self) -> None:
-        """Every branch as a node; there is no tree of one."""
-        nodes = [
-            Node(shown(self.written(path, path.place)), path.parent, total_of(path))
-            for path in self.paths
-        ]
-        several = len(nodes) > 1
-        self.tree.show(nodes if several else [], self.current if several else None)
+        """The texts as one tree, which forks where they do; one text is no tree."""
+        nodes: list[Node] = []
+        self.through = []
+        several = len(self.paths) > 1
+        if several:
+            self.grow([*range(len(self.paths))], 0, -1, nodes)
+        ends = [at for at, texts in enumerate(self.through) if self.current in texts]
+        self.tree.show(nodes, ends[-1] if several else None)
         self.tree.layout.display = "" if several else "none"
         self.text.forks = sorted(
             {forking(self.path.ids, p.ids) for p in self.paths if p is not self.path}
         )
+
+    def grow(
+        self, texts: list[int], start: int, parent: int, nodes: list[Node]
+    ) -> None:
+        """Add what some texts share from their token `start` on, and all below it."""
+        first, *others = (self.paths[text] for text in texts)
+        end = min(
+            (forking(first.ids, other.ids) for other in others), default=len(first.ids)
+        )
+        label = self.written(Path(first.ids[:end]), start)
+        if parent < 0:
+            label = self.asked["prompt"] + label
+        nodes.append(Node(shown(label), parent, nats_of(first.chances[:end])))
+        self.through.append(texts)
+        here, below = len(nodes) - 1, {}
+        for text in texts:
+            for id in self.paths[text].ids[end : end + 1]:
+                below.setdefault(id, []).append(text)
+        for group in below.values():
+            self.grow(group, end, here, nodes)
 
 
 def positive(chance: float) -> float:
@@ -340,9 +359,9 @@ def positive(chance: float) -> float:
     return max(chance, 1e-30)
 
 
-def total_of(path: Path) -> str:
-    """How likely the model finds a whole path, in nats."""
-    return f"{sum(math.log(positive(chance)) for chance in path.chances):.1f}"
+def nats_of(chances: Sequence[float]) -> str:
+    """How likely the model finds a text up to here: the sum of its log-chances."""
+    return f"{sum(math.log(positive(chance)) for chance in chances):.1f}"
 
 
 def forking(one: Sequence[int], other: Sequence[int]) -> int:

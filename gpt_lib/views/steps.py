@@ -71,7 +71,13 @@ class AttentionStepsWidget(anywidget.AnyWidget):
             self.values, self.status = stack.tobytes(), ""
 
 
-def attention_steps(read: Reader, text: str, title: str) -> View:
+def attention_steps(
+    read: Reader,
+    text: str,
+    title: str,
+    layer: str | None = None,
+    row: int | None = None,
+) -> View:
     """How one position's scores become weights: choose it, a head, a layer, a step.
 
     Left and right choose the position that looks, up and down the step.
@@ -83,15 +89,24 @@ def attention_steps(read: Reader, text: str, title: str) -> View:
             runs at once, and again for each text typed; its `ValueError` is shown.
         text: the first text, at most 64 characters.
         title: what the steps show.
+        layer: the one to begin with; the last if not given.
+        row: the position that looks first, from 0; the last if not given.
     """
     widget = AttentionStepsWidget(read, text, title)
+    layer = widget.layers[-1] if layer is None else layer
+    row = len(text) - 1 if row is None else row
+    if layer not in widget.layers or not 0 <= row < len(text):
+        raise ValueError(
+            f"layer={layer!r} and row={row}: there are {list(widget.layers)}, and rows"
+            f" 0 to {len(text) - 1}"
+        )
+    widget.layer, widget.row = widget.layers.index(layer), row
     shape = (len(widget.layers), len(widget.steps), widget.heads, len(text), len(text))
     values = np.frombuffer(widget.values, dtype=np.float32).reshape(shape)
-    rows = dict(zip(widget.steps, values[-1, :, 0, -1]))
-    shown = f"{title}: {widget.layers[-1]}, head 1"
-    return View(
-        widget, picture_of_steps(rows, scores_of(values), widget.characters, shown)
-    )
+    rows = dict(zip(widget.steps, values[widget.layer, :, 0, row]))
+    shown = f"{title}: {layer}, head 1"
+    scores = scores_of(values)
+    return View(widget, picture_of_steps(rows, scores, widget.characters, row, shown))
 
 
 def read_steps(read: Reader, text: str) -> dict[str, dict[str, np.ndarray]]:
@@ -188,15 +203,19 @@ def scores_of(values: np.ndarray) -> list[int]:
 
 
 def picture_of_steps(
-    rows: Mapping[str, np.ndarray], scores: list[int], names: list[str], title: str
+    rows: Mapping[str, np.ndarray],
+    scores: list[int],
+    names: list[str],
+    looker: int,
+    title: str,
 ) -> Picture:
-    """The static twin: what the last position's numbers, step -> (T,), turn into."""
+    """The static twin: what one position's numbers, step -> (T,), turn into."""
     T, last = len(names), list(rows)[-1]
-    places = strongest(rows[last], T - 1)
-    labels = [f"{names[place]}  {distance(T - 1, place)}" for place in places]
+    places = strongest(rows[last], looker)
+    labels = [f"{names[place]}  {distance(looker, place)}" for place in places]
     size = (max(7.0, 1.2 + 1.9 * len(rows)), 1.1 + 0.24 * max(3, len(places)))
     figure = Figure(figsize=size, layout="constrained", facecolor="white")
-    heading = f"{title}, the last position, {names[-1]}, looks"
+    heading = f"{title}, position {looker + 1}, {names[looker]}, looks"
     figure.suptitle(heading, x=0.01, ha="left", fontsize=11, parse_math=False)
     panels = figure.subplots(1, len(rows), sharey=True)
     limits = limits_of([row[places] for row in rows.values()], scores)
@@ -206,7 +225,7 @@ def picture_of_steps(
     panels[0].set_yticks(range(len(places)), labels, fontsize=8, parse_math=False)
     panels[0].invert_yaxis()
     told = "; ".join(
-        f"“{names[place]}” ({distance(T - 1, place)}) "
+        f"“{names[place]}” ({distance(looker, place)}) "
         + ", ".join(f"{s} {in_words(r[place], s == last)}" for s, r in rows.items())
         for place in places
     )

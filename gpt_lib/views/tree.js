@@ -29,6 +29,13 @@ function styleOf(box) {
     + `overflow:hidden;border-radius:4px;cursor:pointer;background:var(--jp-layout-color1,#fff);line-height:1.15;${look}`;
 }
 
+// What the looks of the states mean that this tree has.
+function legendOf(boxes) {
+  const looks = { best: "★ best", ended: "■ ended", pruned: "dashed: pruned" };
+  return Object.keys(looks).filter((state) => boxes.some((box) => box.state === state))
+    .map((state) => looks[state]).join(", ");
+}
+
 // The node to which a key leads from the node `at`, itself where there is none.
 function nextOf(boxes, at, key) {
   const here = boxes[at];
@@ -65,7 +72,7 @@ function render({ model, el }) {
 
   function showHint() {
     hint.textContent = "Click a node, or use the arrow keys: left to the parent, right to a child, up and down in a column, Home to the root. "
-      + (model.get("pickable") ? "Enter, or a click, picks it. " : "") + "★ best, ■ ended, dashed: pruned.";
+      + (model.get("pickable") ? "Enter, or a click, picks it. " : "") + legendOf(model.get("boxes"));
   }
 
   function drawing(tag, parent) {
@@ -186,6 +193,7 @@ function render({ model, el }) {
   const resized = new ResizeObserver(resize);
   resized.observe(frame);
   model.on("change:boxes", draw);
+  model.on("change:boxes", showHint);
   model.on("change:pickable", showHint);
   model.on("change:selected", update);
   model.on("change:summary", update);
@@ -195,6 +203,7 @@ function render({ model, el }) {
     resized.disconnect();
     model.off("change:pickable", showHint);
     model.off("change:boxes", draw);
+    model.off("change:boxes", showHint);
     model.off("change:selected", update);
     model.off("change:summary", update);
   };

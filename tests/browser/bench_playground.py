@@ -1,0 +1,174 @@
+"""How fast the playground feels, in a real browser: the last part of `make bench`.
+
+Not collected with the tests: a figure is no test, and these machines are noisy.
+"""
+
+import json
+import statistics
+from datetime import date
+
+import pytest
+from playwright.sync_api import expect
+
+from gpt_lib.apps.bench import RESULTS
+from gpt_lib.device import describe, pick_device
+from tests.browser.test_workbench import cell, generate, press, set_box, status
+
+TARGET = RESULTS.with_name("playground.json")
+ROUNDS = 15
+
+# Resolves with the milliseconds from an event of one kind to a change of the page.
+WATCH = """([event, target]) => {
+    window.delay = new Promise((resolve) => {
+        document.addEventListener(event, () => {
+            const begun = performance.now();
+            const seen = new MutationObserver(() => {
+                if (!document.querySelector(target.appears)) return;
+                seen.disconnect();
+                requestAnimationFrame(() => resolve(performance.now() - begun));
+            });
+            const box = document.querySelector(target.inside);
+            seen.observe(box, {childList: true, subtree: true, characterData: true});
+        }, {capture: true, once: true});
+    });
+}"""
+
+
+def delay(page, event, appears, inside, act):
+    page.evaluate(WATCH, [event, {"appears": appears, "inside": inside}])
+    act()
+    return page.evaluate("window.delay")
+
+
+class Kernel:
+    """Runs code in the lesson's kernel, through one of its cells."""
+
+    def __init__(self, lesson):
+        self.lesson, self.code = lesson, "from gpt_lib.apps.ladder import read_ladder"
+
+    def run(self, source):
+        self.lesson.replace(self.code, source)
+        self.code = source.splitlines()[0]
+        found = self.lesson.cell(self.code)
+        return found.locator(".jp-OutputArea-output").last.inner_text()
+
+
+@pytest.fixture
+def bench(open_lesson):
+    lesson = open_lesson("00_device", height=1500)
+    cell(lesson, "from gpt_lib.apps.shipped import load_shipped")
+    source = (
+        'writers = {"GPT": Writer(gpt, tokenizer)}\n'
+        'bench = views.Workbench(writers, "JULIET:\\n")\n'
+        "bench"
+    )
+    cell(lesson, "views.Workbench(")
+    lesson.replace("views.Workbench(", source)
+    app = lesson.page.locator(".gpt-workbench")
+    app.wait_for()
+    return lesson, app, Kernel(lesson)
+
+
+def first_character(lesson, app):
+    """Milliseconds from the click to the first character on the page."""
+    button, delays = app.get_by_role("button", name="Generate"), []
+    for _ in range(ROUNDS):
+        generate(app, 5)
+        cleared = ".gpt-token:first-of-type"
+        set_box(app, "Seed", len(delays) + 2)
+        delays.append(delay(lesson.page, "click", cleared, ".gpt-tokens", button.click))
+        expect(status(app)).to_contain_text("done")
+    return statistics.median(delays)
+
+
+def reshaped(lesson, app):
+    """Milliseconds from a key on the slider to new bars."""
+    generate(app, 20)
+    app.locator(".gpt-token").nth(7).click()
+    slider, delays = app.get_by_role("slider", name="Temperature"), []
+    slider.focus()
+    for number in range(ROUNDS):
+        key = "ArrowLeft" if number % 4 < 2 else "ArrowRight"
+        press_key = lambda key=key: slider.press(key)  # noqa: E731
+        delays.append(
+            delay(lesson.page, "keydown", ".gpt-chances", ".gpt-chances", press_key)
+        )
+        lesson.page.wait_for_timeout(100)
+    return statistics.median(delays)
+
+
+def streaming(lesson, app, kernel):
+    """Speed with the widget over speed without, in turns in one kernel."""
+    ratios = []
+    for turn in range(3):
+        alone = kernel.run(
+            f"import time; turn = {turn}\n"
+            "ids = writers['GPT'].encode('JULIET:\\n')\n"
+            "begun = time.monotonic()\n"
+            "for _ in writers['GPT'].stream(ids, 500): pass\n"
+            "print(500 / (time.monotonic() - begun))"
+        )
+        generate(app, 500)
+        shown = status(app).inner_text().split(" tokens/s")[0].split()[-1]
+        ratios.append(float(shown.replace(",", "")) / float(alone))
+    return statistics.median(ratios)
+
+
+def late_update(lesson, app, kernel):
+    """Milliseconds of kernel and of page for 40 more tokens after 2,000."""
+    generate(app, 20)
+    session = lesson.page.context.new_cdp_session(lesson.page)
+    session.send("Performance.enable")
+
+    def busy():
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return next(m["value"] for m in metrics if m["name"] == "TaskDuration")
+
+    lane = "lane = bench.lanes[0]; path = lane.path; import statistics, time\n"
+    kernel.run(
+        lane + "path.ids += [1 + n % 60 for n in range(1980)]\n"
+        "path.chances += [0.5] * 1980; lane.show_text(); print(len(path.ids))"
+    )
+    lesson.page.wait_for_timeout(1_000)
+    idle = busy()
+    lesson.page.wait_for_timeout(3_000)
+    idle = busy() - idle
+    begun = busy()
+    in_kernel = kernel.run(
+        lane + "times = []\n"
+        "for _ in range(25):\n"
+        "    path.ids += [7] * 40; path.chances += [0.5] * 40\n"
+        "    begun = time.perf_counter(); lane.show_text()\n"
+        "    times.append(time.perf_counter() - begun); time.sleep(0.1)\n"
+        "print(1000 * statistics.median(times))"
+    )
+    return float(in_kernel), 1000 * (busy() - begun - idle) / 25
+
+
+def memory(lesson, app, kernel):
+    """MiB that the kernel grows over 50 generations, after 10 to warm up."""
+    size = "import psutil\nprint(psutil.Process().memory_info().rss / 2**20)"
+    sizes = []
+    for count in (10, 50):
+        for _ in range(count):
+            generate(app, 60)
+        sizes.append(float(kernel.run(size)))
+    return sizes[1] - sizes[0]
+
+
+def test_measure(bench):
+    lesson, app, kernel = bench
+    in_kernel, in_page = late_update(lesson, app, kernel)
+    figures = {
+        "click to first character, ms": first_character(lesson, app),
+        "slider to redrawn bars, ms": reshaped(lesson, app),
+        "speed with the widget over without": streaming(lesson, app, kernel),
+        "40 tokens more after 2,000: kernel, ms": in_kernel,
+        "40 tokens more after 2,000: page, ms": in_page,
+        "growth of the kernel over 50 generations, MiB": memory(lesson, app, kernel),
+    }
+    for name, figure in figures.items():
+        print(f"{figure:8.2f}  {name}")
+    machine = describe(str(pick_device()))
+    content = {"machine": machine, "date": date.today().isoformat(), "figures": figures}
+    TARGET.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
