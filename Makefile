@@ -45,9 +45,10 @@ restore: setup ## bring LESSON=02 back as it was; your version is kept
 # The peers are needed here alone, so they are no requirement of the course.
 PEERS := transformers==5.23.0 x-transformers==2.31.10
 
-bench: setup ## speed, memory and loss beside peers, as ratios (10 minutes)
+bench: setup ## speed, memory and loss beside peers; the playground (12 minutes)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(PEERS)
 	$(RUN) -m gpt_lib.apps.bench
+	$(RUN) -m pytest tests/browser/bench_playground.py --quiet --capture=no
 
 ladder: setup ## train every stage again, three seeds each (40 minutes)
 	$(RUN) -m gpt_lib.apps.ladder

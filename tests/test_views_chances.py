@@ -458,3 +458,13 @@ def test_a_shapers_twin_has_the_first_context_and_settings():
 def test_a_shaper_says_what_does_not_fit(contexts, options, complaint):
     with pytest.raises(ValueError, match=complaint):
         shaper(contexts, reshape, "Wrong", **options)
+
+
+def test_a_setting_can_be_left_out():
+    controls = Controls(9, left_out=["repetition_penalty"])
+    assert "repetition_penalty" not in controls.settings
+    controls.buttons["Careful"].click()
+    assert controls.settings["top_p"] == 0.9
+    assert controls.buttons["Careful"].description == "✓ Careful"
+    with pytest.raises(ValueError, match="repetition_penalty"):
+        controls.set({"repetition_penalty": 1.5})

@@ -1,6 +1,6 @@
 """The settings that choose the next token: a slider each, and presets of all."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from ipywidgets import (
@@ -55,9 +55,10 @@ class Controls:
 
     Args:
         vocab_size: the number of tokens, the highest `top_k`.
+        left_out: keys of settings that have no slider here.
     """
 
-    def __init__(self, vocab_size: int) -> None:
+    def __init__(self, vocab_size: int, left_out: Collection[str] = ()) -> None:
         if vocab_size < 1:
             raise ValueError(f"vocab_size={vocab_size}; it must be at least 1")
         self.table = {
@@ -65,6 +66,11 @@ class Controls:
             if setting.key == "top_k"
             else setting
             for setting in SETTINGS
+            if setting.key not in left_out
+        }
+        self.presets = {
+            name: {key: values[key] for key in self.table}
+            for name, values in PRESETS.items()
         }
         rows = {key: slider_row(setting) for key, setting in self.table.items()}
         self.sliders = {key: slider for key, (slider, _) in rows.items()}
@@ -98,8 +104,8 @@ class Controls:
             check(self.table[key], value)
         self.busy = True
         try:
-            for key, value in {**NEUTRAL, **settings}.items():
-                self.sliders[key].value = value
+            for key, slider in self.sliders.items():
+                slider.value = settings.get(key, NEUTRAL[key])
         finally:
             self.busy = False
         self.changed()
@@ -119,7 +125,7 @@ class Controls:
 
     def preset_button(self, name: str) -> Button:
         """A button that sets all sliders."""
-        values = PRESETS[name]
+        values = self.presets[name]
         set_ = [
             f"{key} {values[key]:g}" for key in values if values[key] != NEUTRAL[key]
         ]
@@ -133,7 +139,7 @@ class Controls:
     def mark(self) -> None:
         """Give the preset that fits a tick and a colour."""
         for name, button in self.buttons.items():
-            fits = self.settings == PRESETS[name]
+            fits = self.settings == self.presets[name]
             button.description = f"✓ {name}" if fits else name
             button.button_style = "info" if fits else ""
 

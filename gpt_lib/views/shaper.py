@@ -39,7 +39,8 @@ def shaper(
     Args:
         contexts: label -> names of V tokens and their logits (V,); a menu chooses.
         reshape: logits (V,) and settings -> probabilities (V,), exactly 0 for a cut
-            token. The settings have the keys of `NEUTRAL`. It runs at each move of a
+            token. The settings have the keys of `NEUTRAL`, and the repetition penalty,
+            which needs a text, stays neutral. It runs at each move of a
             slider; its `ValueError` is shown to the reader.
         title: what is reshaped.
         u: the first draw, 0 <= u < 1.
@@ -47,9 +48,14 @@ def shaper(
     """
     check_contexts(contexts)
     label, (names, logits) = next(iter(contexts.items()))
-    controls = Controls(max(len(tokens) for tokens, _ in contexts.values()))
+    V = max(len(tokens) for tokens, _ in contexts.values())
+    controls = Controls(
+        V, left_out=["repetition_penalty"]
+    )  # there is no text to repeat
     controls.set(settings or {})
-    before, after = (reshape(logits, now) for now in ({**NEUTRAL}, controls.settings))
+    before, after = (
+        reshape(logits, {**NEUTRAL, **now}) for now in ({}, controls.settings)
+    )
     several = f": {label}" if len(contexts) > 1 else ""
     twin = picture_of_chances(names, before, after, f"{title}{several}", u)
     return View(lay_out(contexts, reshape, controls, title, u), twin)
@@ -76,7 +82,7 @@ def lay_out(
     redraw = redrawer(contexts, reshape, page, status)
 
     def draw(_: dict | None = None) -> None:
-        redraw(menu.value, controls.settings, tidy(slider.value))
+        redraw(menu.value, {**NEUTRAL, **controls.settings}, tidy(slider.value))
 
     for control in (menu, slider):
         control.observe(draw, "value")

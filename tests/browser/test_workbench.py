@@ -223,3 +223,64 @@ def test_a_second_tab_on_the_same_kernel_disturbs_nothing(open_lesson, browser, 
     assert not written(other).startswith(text)
     page.close()
     lesson.assert_clean()
+
+
+def test_shaper_tree_steps_and_scrubber_of_lesson_09(open_lesson):
+    lesson = open_lesson("09_generation", height=1500)
+    lesson.run_all()
+    page = lesson.page
+
+    shaper = page.locator(".gpt-shaper").last
+    shaper.scroll_into_view_if_needed()
+    landing = shaper.get_by_text(re.compile(r"^u = 0\.7 lands on"))
+    expect(landing).to_contain_text("“a”")
+    slider = shaper.get_by_role("slider", name="Temperature")
+    slider.focus()
+    for _ in range(14):
+        slider.press("ArrowLeft")
+    expect(landing).to_contain_text("“e”")
+    shaper.get_by_role("button", name="Neutral").click()
+    expect(landing).to_contain_text("“a”")
+    shaper.get_by_label("Context").select_option("after “JULIET:↵”")
+    expect(landing).not_to_contain_text("“a”: the model gave it 40.3 %")
+
+    tree = page.locator(".gpt-tree").last
+    tree.focus()
+    tree.press("Home")
+    path = page.locator(".gpt-tree ~ .gpt-sentence").last
+    expect(path).to_contain_text("“ROMEO:↵”")
+    tree.press("ArrowRight")
+    expect(path).not_to_contain_text("“ROMEO:↵”")
+
+    steps_cell = page.locator(".jp-CodeCell", has_text="views.attention_steps(").last
+    told = steps_cell.locator(".gpt-sentence")
+    before = told.text_content()
+    line = steps_cell.get_by_role("application").first
+    line.focus()
+    line.press("ArrowLeft")
+    expect(told).not_to_have_text(before)
+    for _ in range(3):
+        line.press("ArrowUp")
+    expect(told).to_contain_text("softmax")
+
+    scrubber = page.locator(".gpt-scrubber").last
+    scrubber.scroll_into_view_if_needed()
+    sample = scrubber.locator(".gpt-sample")
+    last, heat = sample.text_content(), scrubber.locator(".gpt-heat").inner_text()
+    checkpoint = scrubber.get_by_role("slider", name="Checkpoint")
+    checkpoint.focus()
+    checkpoint.press("Home")
+    expect(sample).not_to_have_text(last)
+    assert scrubber.locator(".gpt-heat").inner_text() != heat
+    expect(scrubber.get_by_text(re.compile("^step 0 of 600"))).to_be_visible()
+    checkpoint.press("End")
+    expect(sample).to_have_text(last)
+
+    for theme in ("light", "dark"):
+        lesson.use_theme(theme)
+        for name, view in {
+            "shaper": shaper, "tree": tree, "steps": line, "scrubber": scrubber,
+            "workbench": page.locator(".gpt-workbench").last,
+        }.items():  # fmt: skip
+            lesson.look(view, f"{name}-{theme}")
+    lesson.assert_clean()
