@@ -191,6 +191,7 @@ def stream(
         raise ValueError(f"length={length} must be 0 or more")
     seeds = range(seed, seed + len(ids))
     luck = torch.stack([uniforms(s, skip + length)[skip:] for s in seeds])
+    ids = ids.cpu()  # where tokens are chosen, wherever the model is
     for u in luck.unbind(dim=1):  # (B,)
         logits = next_logits(model, ids)
         chosen = draw(next_chances(logits, sampling, seen_by(model, ids)), u)[:, None]
@@ -281,7 +282,7 @@ def extend(model: nn.Module, ids: Tensor, beams: list[Beam], most: int) -> list[
     """All beams after ids (T,) with one more id each: the `most` likeliest."""
     rows = torch.stack([torch.cat([ids, ids.new_tensor(b.ids)]) for b in beams])
     logs = next_logits(model, rows).double().log_softmax(dim=-1)  # (beams, V)
-    sums = logs + torch.tensor([[beam.log_chance] for beam in beams])
+    sums = logs + torch.tensor([[b.log_chance] for b in beams], dtype=torch.float64)
     best = sums.flatten().topk(min(most, sums.numel()))
     places = zip(best.indices.tolist(), best.values.tolist())
     V = logs.size(-1)

@@ -317,7 +317,11 @@ def test_the_record_holds_all_that_is_needed_to_write_it_again():
     assert bench.lanes[0].text.filename == "My-model-2-seed-4.txt"
 
 
-def test_its_twin_says_what_it_is():
-    bench = views.Workbench({"A": Fake()}, "x", sample="yz <")
+def test_its_twin_says_what_it_is_and_shows_a_picture():
+    picture = views.bars(["a"], [1], "Chances")
+    bench = views.Workbench({"A": Fake()}, "x", sample="yz <", picture=picture)
     assert "A sample: xyz <" in repr(bench)
-    assert "yz &lt;" in bench._repr_mimebundle_()["text/html"]
+    assert "Chances. Bars: a 1." in repr(bench)
+    page = bench._repr_mimebundle_()["text/html"]
+    assert "yz &lt;" in page
+    assert picture.html in page

@@ -1,5 +1,6 @@
 """The exercises of lesson 09."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -232,6 +233,64 @@ penalize_repetition = Exercise(
     },
     praise="what was said is less likely, whatever its sign.",
     part="penalize_repetition",
+)
+
+
+def two_ways(logits: Tensor, u: float) -> tuple[int, int]:
+    """Solution: where u lands at temperature 0.2, and where with top-p 0.5."""
+    return both(logits / 0.2, nucleus(logits, 0.5), u)
+
+
+def both(cold: Tensor, cut: Tensor, u: float) -> tuple[int, int]:
+    """The ids on which the same u lands in two rows of logits."""
+    first, second = (landing(row.softmax(dim=-1), u).item() for row in (cold, cut))
+    return first, second
+
+
+def above_half_of_largest(logits: Tensor) -> Tensor:
+    """Mistake: min-p for top-p."""
+    return logits.masked_fill(logits < logits.max() - math.log(2), -torch.inf)
+
+
+def throws() -> list[tuple]:
+    """An open place, a coin toss and a sure thing, each with a few draws."""
+    opening = torch.tensor([0.05, 0.14, 0.12, 0.1, 0.08, 0.07, 0.09, 0.35]).log()
+    toss = torch.tensor([0.4, 0.59, 0.01]).log()
+    sure = torch.tensor([3.0, 9.0, 1.0])
+    even = torch.tensor([0.24, 0.26, 0.3, 0.2]).log()
+    return [
+        (opening, 0.7), (opening, 0.95), (toss, 0.7), (toss, 0.9), (sure, 0.5),
+        (even, 0.5), (even, 0.9),
+    ]  # fmt: skip
+
+
+same_draw = Exercise(
+    solution=two_ways,
+    inputs=throws,
+    mistakes={
+        "one after the other": (
+            lambda logits, u: both(logits / 0.2, nucleus(logits / 0.2, 0.5), u),
+            "Your top-p cuts what the temperature has bent already. Each is applied to"
+            " the model's own logits.",
+        ),
+        "multiplied": (
+            lambda logits, u: both(logits * 0.2, nucleus(logits, 0.5), u),
+            "You multiplied by 0.2: that is temperature 5. Divide.",
+        ),
+        "swapped": (
+            lambda logits, u: two_ways(logits, u)[::-1],
+            "First the temperature, then top-p.",
+        ),
+        "compared": (
+            lambda logits, u: both(logits / 0.2, above_half_of_largest(logits), u),
+            "You kept what has half the chance of the likeliest: that is min-p.",
+        ),
+        "neither": (
+            lambda logits, u: both(logits, logits, u),
+            "These are draws from the model as it is.",
+        ),
+    },
+    praise="one u, two bars, and sometimes two tokens.",
 )
 
 

@@ -19,7 +19,7 @@ from ipywidgets import (
 )
 
 from gpt_lib.views.lane import Lane, Request, Writer
-from gpt_lib.views.picture import View
+from gpt_lib.views.picture import Panel, Picture, View
 from gpt_lib.views.playground import MAX_LENGTH, SECONDS_BETWEEN_FLUSHES, twin_of
 
 
@@ -53,10 +53,15 @@ class Workbench(View):
         writers: name -> writer, in the order of the picker.
         prompt: the first prompt.
         sample: text to show where no kernel runs, such as one real generation.
+        picture: what to show there below the text, such as the chances behind a token.
     """
 
     def __init__(
-        self, writers: Mapping[str, Writer], prompt: str = "\n", sample: str = ""
+        self,
+        writers: Mapping[str, Writer],
+        prompt: str = "\n",
+        sample: str = "",
+        picture: Picture | None = None,
     ) -> None:
         if not writers:
             raise ValueError("the workbench needs at least one writer")
@@ -70,7 +75,10 @@ class Workbench(View):
             for name in (names[0], names[min(1, len(names) - 1)])
         ]
         self.build_controls(prompt)
-        super().__init__(self.lay_out(), twin_of(names, prompt, sample))
+        twin = twin_of(names, prompt, sample)
+        if picture:
+            twin = Panel(twin.html + picture.html, f"{twin.words}\n{picture.words}")
+        super().__init__(self.lay_out(), twin)
 
     def build_controls(self, prompt: str) -> None:
         """What both lanes share."""
