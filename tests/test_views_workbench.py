@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gpt_lib import views
+from gpt_lib.views.branches import Path, branches
 
 TOKENS = "abcd"
 
@@ -245,6 +246,16 @@ def test_another_token_branches_the_text_and_the_tree_keeps_both():
     assert lane.tree.boxes == []
 
 
+def test_a_model_that_cannot_be_asked_is_said_in_the_status_line():
+    class Dumb(Fake):
+        def logits(self, ids):
+            raise RuntimeError("no <voice>")
+
+    bench = make(A=Dumb())
+    generate(bench, "RuntimeError: no &lt;voice&gt;")
+    assert text(bench) == "xaaaaa"
+
+
 def test_one_can_write_by_hand():
     bench = make()
     lane = bench.lanes[0]
@@ -254,6 +265,7 @@ def test_one_can_write_by_hand():
         wait_until(lambda: not lane.text.writing)
     assert text(bench) == "xbcd"
     assert lane.text.selected == 3
+    assert '"picked by hand": [0, 1, 2]' in lane.text.record
     assert len(lane.paths) == 1
 
 
@@ -325,3 +337,25 @@ def test_its_twin_says_what_it_is_and_shows_a_picture():
     page = bench._repr_mimebundle_()["text/html"]
     assert "yz &lt;" in page
     assert picture.html in page
+
+
+# The tree of texts
+
+
+def test_texts_become_a_tree_that_forks_where_they_do():
+    paths = [Path([0, 0, 1], [0.5] * 3), Path([0, 0, 2, 3], [0.5] * 4), Path([1], [1])]
+    nodes, shared = branches(paths, TOKENS, "x")
+    assert [(node.label, node.parent, node.note) for node in nodes] == [
+        ("x", -1, "0.0"),
+        ("aa", 0, "-1.4"),
+        ("b", 1, "-2.1"),
+        ("cd", 1, "-2.8"),
+        ("b", 0, "0.0"),
+    ]
+    assert shared == [[0, 1, 2], [0, 1], [0], [1], [2]]
+
+
+def test_a_text_that_begins_another_ends_at_an_inner_node():
+    nodes, shared = branches([Path([0]), Path([0, 1])], TOKENS, "")
+    assert [node.label for node in nodes] == ["a", "b"]
+    assert shared == [[0, 1], [1]]

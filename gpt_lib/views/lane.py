@@ -2,21 +2,19 @@
 
 import html
 import json
-import math
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from ipywidgets import HTML, Box, Dropdown, HBox, VBox
 from numpy.typing import ArrayLike
 
+from gpt_lib.views.branches import Path, branches, forking, log_chance, shown
 from gpt_lib.views.chances import ChancesWidget
 from gpt_lib.views.controls import Controls
-from gpt_lib.views.picture import visible
 from gpt_lib.views.tokens import TokensWidget
-from gpt_lib.views.tree import Node, TreeWidget
+from gpt_lib.views.tree import TreeWidget
 
 SHOWN_BEFORE = 16  # characters of the text before a place, in its title
 
@@ -59,14 +57,6 @@ class Request(NamedTuple):
     length: int
     seed: int
     stop: str
-
-
-@dataclass(eq=False)
-class Path:
-    """One text after the prompt."""
-
-    ids: list[int] = field(default_factory=list)
-    chances: list[float] = field(default_factory=list)  # the model's own, one an id
 
 
 class Lane:
@@ -211,11 +201,12 @@ class Lane:
     def finish(self, words: str) -> None:
         """No more tokens come for now; the next one is ready to be looked at."""
         if self.path.chances:
-            nats = -sum(map(math.log, map(positive, self.path.chances)))
-            words += f", {nats / len(self.path.chances):.2f} nats a token"
+            nats = -log_chance(self.path.chances) / len(self.path.chances)
+            words += f", {nats:.2f} nats a token"
         self.text.writing = False
         self.show_text()
-        self.text.record = f"{json.dumps(self.asked)}\n\n{self.full_text()}\n"
+        told = json.dumps({**self.asked, "picked by hand": self.path.picked})
+        self.text.record = f"{told}\n\n{self.full_text()}\n"
         name = re.sub(r"\W+", "-", self.asked["model"]).strip("-")
         self.text.filename = f"{name}-seed-{self.asked['seed']}.txt"
         self.say(words)
@@ -253,6 +244,8 @@ class Lane:
                     self.chances.clear("Select a token: what else could stand there?")
             except ValueError as error:
                 self.say(str(error))
+            except Exception as error:
+                self.say(f"{type(error).__name__}: {error}")
 
     def show_chances(self, place: int) -> None:
         """What stood to choice at a place of the current text."""
@@ -297,14 +290,13 @@ class Lane:
             own = self.writer.chances(self.logits_after(before), before)
             chance = float(own[id])
             rest = len(old.ids) - place - 1
-            if rest < 0:
-                old.ids.append(id)
-                old.chances.append(chance)
+            picked = [*(other for other in old.picked if other < place), place]
+            path = Path([*old.ids[:place], id], [*old.chances[:place], chance], picked)
+            if rest < 0:  # nothing is lost, so nothing branches
+                self.paths[self.current] = path
             else:
                 self.current = len(self.paths)
-                self.paths.append(
-                    Path([*old.ids[:place], id], [*old.chances[:place], chance])
-                )
+                self.paths.append(path)
             self.begin(self, max(0, rest))
 
     def walk_to(self, index: int) -> None:
@@ -321,56 +313,14 @@ class Lane:
 
     def show_tree(self) -> None:
         """The texts as one tree, which forks where they do; one text is no tree."""
-        nodes: list[Node] = []
-        self.through = []
         several = len(self.paths) > 1
-        if several:
-            self.grow([*range(len(self.paths))], 0, -1, nodes)
+        nodes, self.through = (
+            branches(self.paths, self.writer.tokens, self.asked["prompt"])
+            if several
+            else ([], [])
+        )
         ends = [at for at, texts in enumerate(self.through) if self.current in texts]
         self.tree.show(nodes, ends[-1] if several else None)
         self.tree.layout.display = "" if several else "none"
-        self.text.forks = sorted(
-            {forking(self.path.ids, p.ids) for p in self.paths if p is not self.path}
-        )
-
-    def grow(
-        self, texts: list[int], start: int, parent: int, nodes: list[Node]
-    ) -> None:
-        """Add what some texts share from their token `start` on, and all below it."""
-        first, *others = (self.paths[text] for text in texts)
-        end = min(
-            (forking(first.ids, other.ids) for other in others), default=len(first.ids)
-        )
-        label = self.written(Path(first.ids[:end]), start)
-        if parent < 0:
-            label = self.asked["prompt"] + label
-        nodes.append(Node(shown(label), parent, nats_of(first.chances[:end])))
-        self.through.append(texts)
-        here, below = len(nodes) - 1, {}
-        for text in texts:
-            for id in self.paths[text].ids[end : end + 1]:
-                below.setdefault(id, []).append(text)
-        for group in below.values():
-            self.grow(group, end, here, nodes)
-
-
-def positive(chance: float) -> float:
-    """A chance whose logarithm is finite."""
-    return max(chance, 1e-30)
-
-
-def nats_of(chances: Sequence[float]) -> str:
-    """How likely the model finds a text up to here: the sum of its log-chances."""
-    return f"{sum(math.log(positive(chance)) for chance in chances):.1f}"
-
-
-def forking(one: Sequence[int], other: Sequence[int]) -> int:
-    """The first place where two texts differ."""
-    pairs = zip(one, other)
-    same = (place for place, (a, b) in enumerate(pairs) if a != b)
-    return next(same, min(len(one), len(other)))
-
-
-def shown(text: str) -> str:
-    """A text on one line; a space alone would not be seen."""
-    return visible(text) if len(text) == 1 else text.replace("\n", "↵")
+        others = (path for path in self.paths if path is not self.path)
+        self.text.forks = sorted({forking(self.path.ids, path.ids) for path in others})

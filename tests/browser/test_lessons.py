@@ -206,16 +206,6 @@ def test_predictions_answer_at_once(open_lesson):
     lesson.assert_clean()
 
 
-def test_the_first_playground(open_lesson):
-    lesson = open_lesson("00_device")
-    lesson.run_all()
-    app = playground(lesson)
-    app.get_by_role("button", name="Generate").click()
-    expect(status(app)).to_contain_text("done: 300 tokens", timeout=20_000)
-    lesson.look(app, "playground")
-    lesson.assert_clean()
-
-
 @pytest.mark.parametrize("path", lessons(), ids=lambda path: path.stem)
 def test_every_exercise_done_wrong_and_right(open_lesson, path):
     notebook = nbformat.read(path, as_version=4)
