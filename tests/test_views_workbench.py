@@ -9,6 +9,7 @@ import pytest
 
 from gpt_lib import views
 from gpt_lib.views.branches import Path, branches
+from tests.test_views import wait_until
 
 TOKENS = "abcd"
 
@@ -47,13 +48,6 @@ class Fake:
             if self.gate:
                 assert self.gate.acquire(timeout=5)
             yield self.id, 0.25
-
-
-def wait_until(condition, seconds=5):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.005)
 
 
 def make(prompt="x", **writers):

@@ -19,27 +19,9 @@ function colorOf(weight, palette) {
   return palette.subarray(shade, shade + 4);
 }
 
-function distance(from, to) {
-  if (from === to) return "itself";
-  return to < from ? `${from - to} back` : `${to - from} ahead`;
-}
-
-function percent(weight) {
-  return `${(100 * weight).toFixed(1)} %`;
-}
-
 // Where a row looks most; of equals the nearest first.
 function strongest(looks) {
   return [...looks.keys()].filter((at) => looks[at] > 0).sort((a, b) => looks[b] - looks[a] || b - a).slice(0, STRONGEST);
-}
-
-function labelled(parent, label, control) {
-  const box = element(parent, "label", "display:flex;gap:8px;align-items:center");
-  element(box, "span", "", label);
-  control.setAttribute("aria-label", label);  // a select's options would join its name
-  control.addEventListener("keydown", keepArrows);
-  box.append(control);
-  return box;
 }
 
 function addText(parent, longest) {

@@ -7,11 +7,6 @@ function shownAs(character) {
   return character === "↵" ? "↵\n" : character === "␣" ? " " : character;
 }
 
-function percent(chance) {
-  const value = 100 * chance;
-  return value > 0 && value < 0.1 ? "<0.1 %" : `${value.toFixed(1)} %`;
-}
-
 function drawLegend(parent, legend, styles, paper) {
   const line = element(parent, "div", "display:flex;flex-wrap:wrap;gap:4px;align-items:center;margin:4px 0 8px");
   element(line, "span", "opacity:.8", "loss in nats:");

@@ -24,3 +24,23 @@ function arrowStep(event) {
   event.stopPropagation();
   return step;
 }
+
+function labelled(parent, label, control) {
+  const box = element(parent, "label", "display:flex;gap:8px;align-items:center");
+  element(box, "span", "", label);
+  control.setAttribute("aria-label", label);  // a select's options would join its name
+  control.addEventListener("keydown", keepArrows);
+  box.append(control);
+  return box;
+}
+
+function percent(share) {
+  const value = 100 * share;
+  return value > 0 && value < 0.1 ? "<0.1 %" : `${value.toFixed(1)} %`;
+}
+
+// How far a position looks.
+function distance(from, to) {
+  if (from === to) return "itself";
+  return to < from ? `${from - to} back` : `${to - from} ahead`;
+}

@@ -3,19 +3,6 @@
 const INK = "var(--jp-ui-font-color1,#000)", BAR = "#0072B2", CHOSEN = "#D55E00";
 const HATCH = "repeating-linear-gradient(45deg,rgba(128,128,128,.55) 0 2px,transparent 2px 7px)";
 
-function distance(from, to) {
-  if (from === to) return "itself";
-  return to < from ? `${from - to} back` : `${to - from} ahead`;
-}
-
-function labelled(parent, label, control) {
-  const box = element(parent, "label", "display:flex;gap:8px;align-items:center");
-  element(box, "span", "", label);
-  control.setAttribute("aria-label", label);  // a select's options would join its name
-  box.append(control);
-  return box;
-}
-
 // The places to show, in order: `row`, the first after it, then the strongest.
 function strongest(weights, row, most) {
   const edge = [row, row + 1].filter((place) => place < weights.length);
@@ -222,16 +209,13 @@ function render({ model, el }) {
 
   input.addEventListener("change", ask);
   input.addEventListener("keydown", (event) => {
-    keepArrows(event);
     if (event.key === "Enter" && !event.shiftKey) {
       event.stopPropagation();
       ask();
     }
   });
-  for (const [name, select] of [["layer", layer_select], ["head", head_select]]) {
+  for (const [name, select] of [["layer", layer_select], ["head", head_select]])
     select.addEventListener("change", () => choose(name, Number(select.value)));
-    select.addEventListener("keydown", keepArrows);
-  }
   line.addEventListener("click", (event) => {
     line.focus();
     const cell = event.target.closest("[data-at]");

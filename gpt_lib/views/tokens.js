@@ -62,11 +62,6 @@ function visible(token) {
   return token.replaceAll(" ", "␣").replaceAll("\n", "↵").replaceAll("\t", "⇥");
 }
 
-function percent(chance) {
-  const value = 100 * chance;
-  return value > 0 && value < 0.1 ? "<0.1 %" : `${value.toFixed(1)} %`;
-}
-
 function piece(text) {
   const span = document.createElement("span");
   span.textContent = text;
