@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB_ARGS ?=
 
-.PHONY: help lab test check lessons browser export notebooks restore bench ladder model setup
+.PHONY: help lab test check lessons browser export notebooks restore bench ladder models setup
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -45,15 +45,16 @@ restore: setup ## bring LESSON=02 back as it was; your version is kept
 # The peers are needed here alone, so they are no requirement of the course.
 PEERS := transformers==5.23.0 x-transformers==2.31.10
 
-bench: setup ## speed, memory and loss beside peers; the playground (12 minutes)
+bench: setup ## speed, memory and loss beside peers; playground, commands (14 minutes)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(PEERS)
 	$(RUN) -m gpt_lib.apps.bench
+	$(RUN) -m gpt_lib.apps.bench_command
 	$(RUN) -m pytest tests/browser/bench_playground.py --quiet --capture=no
 
 ladder: setup ## train every stage again, three seeds each (40 minutes)
 	$(RUN) -m gpt_lib.apps.ladder
 
-model: setup ## train the model that comes with the course again (20 minutes)
+models: setup ## train the models that come with the course again (25 minutes)
 	$(RUN) -m gpt_lib.apps.shipped
 
 setup: $(STAMP)

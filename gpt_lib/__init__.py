@@ -12,7 +12,8 @@ Reading order, which is also the order in which a module may import another:
  8. `block`        communicate, then compute, on a residual stream
  9. `gpt`          the whole model, its config, and what it expected of a text
 10. `generation`   from logits to text: sampling, streams, beams
+11. `checkpoints`  a run on disk: written whole, read without trust, resumed exactly
 
 Beside them, written by hand: `views` (pictures and widgets), `check` (exercises that
-name the mistake) and `apps` (the tools behind `make`).
+name the mistake) and `apps` (the command line, and the tools behind `make`).
 """

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -165,41 +166,61 @@ def batches(
         yield from zip(x.split(config.batch), y.split(config.batch))
 
 
+@dataclass
+class Progress:
+    """How far a run is, and what its next step needs beside the model."""
+
+    optimizer: torch.optim.Optimizer
+    step: int = 0  # steps done
+    seconds: float = 0.0  # spent on them
+
+    @classmethod
+    def start(cls, model: nn.Module, config: TrainingConfig) -> "Progress":
+        """Before the first step, with AdamW; sets the global random seed (dropout)."""
+        torch.manual_seed(config.seed)
+        return cls(
+            torch.optim.AdamW(
+                model.parameters(), weight_decay=config.weight_decay, fused=True
+            )
+        )
+
+
 def train(
     model: nn.Module,
     train_ids: Tensor,
     validation_ids: Tensor,
     config: TrainingConfig = TrainingConfig(),
+    progress: Progress | None = None,
 ) -> Iterator[Record]:
-    """Train `model` in place on ids (N,), with AdamW; a generator of records.
+    """Train `model` in place on ids (N,); a generator of records.
 
-    Sets the global random seed, for dropout. The last record is of the finished model.
+    Goes on from `progress`, if any. The last record is of the finished model.
 
     Raises:
-        ValueError: a text is too short for one window of the model's context.
+        ValueError: a text is too short for the context, or no step is left.
     """
-    torch.manual_seed(config.seed)
+    progress = progress or Progress.start(model, config)
+    optimizer, first = progress.optimizer, progress.step
+    parts = train_ids, validation_ids
+    if first >= config.steps:
+        raise ValueError(f"{first} of {config.steps} steps are done: nothing is left")
     windows = batches(train_ids, model.context or config.context, config)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), weight_decay=config.weight_decay, fused=True
-    )
+    windows = islice(windows, first, None)  # those read so far are drawn again, unread
     model.train()
-    seconds = 0.0
-    for step in range(config.steps + 1):
+    for step in range(first, config.steps + 1):
         last = step == config.steps
-        estimates = None, None
-        if last or step % config.evaluate_every == 0:
-            parts = train_ids, validation_ids
-            estimates = [estimate_loss(model, ids, config) for ids in parts]
-        seconds -= time.perf_counter()
+        look = last or step % config.evaluate_every == 0
+        estimates = [estimate_loss(model, p, config) if look else None for p in parts]
+        begun = time.perf_counter()
         if not last:
             rate = optimizer.param_groups[0]["lr"] = learning_rate(step, config)
             x, y = next(windows)
             loss, length = training_step(model, optimizer, x, y, config.clip)
-        due = estimates[0] is not None or step % config.record_every == 0
+            progress.step = step + 1
+        due = look or step % config.record_every == 0
         numbers = (length.item(), loss.item()) if due else ()  # waits for a GPU
-        seconds += time.perf_counter()
+        progress.seconds += time.perf_counter() - begun
         if due:
             tokens = min(step + 1, config.steps) * x.numel()
-            past = step, config.steps, tokens, seconds, rate
+            past = step, config.steps, tokens, progress.seconds, rate
             yield Record(*past, *numbers, *estimates)

@@ -20,7 +20,7 @@ from gpt_lib.apps import export
 from gpt_lib.check import Exercise
 from gpt_lib.views.picture import WIDGET_VIEW
 
-HAND_WRITTEN = {"__init__", "views", "check", "apps"}
+HAND_WRITTEN = {"__init__", "__main__", "views", "check", "apps"}
 MAX_LINES, MAX_BYTES, MIN_COMPARED = 40, 1_000_000, 5
 ABSOLUTE_PATH = re.compile(
     r"(?<![\w/.:])/(home|root|tmp|Users|work|usr|opt)/\w|[A-Z]:\\\\"

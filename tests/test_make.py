@@ -51,6 +51,6 @@ def test_make_alone_lists_what_there_is(tmp_path):
         "restore",
         "bench",
         "ladder",
-        "model",
+        "models",
     ):
         assert f"\n{goal} " in "\n" + done.stdout

@@ -1,84 +1,179 @@
-"""The model that comes with the course: small, honest, and made by its command."""
+"""The models that come with the course, and how every model is found by its name."""
 
-import json
+import shutil
+from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 
-from gpt_lib.apps import shipped
+from gpt_lib.apps import models, shipped
+from gpt_lib.apps.ladder import read_results
 from gpt_lib.attention import future_leak
 from gpt_lib.bigram import write
+from gpt_lib.checkpoints import (
+    WEIGHTS,
+    Card,
+    CheckpointError,
+    Run,
+    build,
+    read_checkpoint,
+    write_checkpoint,
+)
 from gpt_lib.text import TEXTS, load_text, split
-from gpt_lib.training import TrainingConfig, validation_loss
+from gpt_lib.training import Progress, TrainingConfig, validation_loss
+
+CONFIG = TrainingConfig(steps=3, warmup=1, batch=4, evaluation_batches=1)
 
 
-def test_it_is_small_and_its_card_tells_everything():
-    assert shipped.WEIGHTS.stat().st_size <= 6_000_000
-    card = json.loads(shipped.CARD.read_text(encoding="utf-8"))
-    assert card["text_sha256"] == TEXTS["tinyshakespeare"].sha256
-    assert card["command"] == "make model"
-    for name in ("config", "characters", "seed", "training", "machine", "date"):
-        assert card[name], name
+def test_the_folder_holds_what_has_a_recipe_and_is_small():
+    assert tuple(shipped.RECIPES) == models.SHIPPED
+    assert {path.name for path in models.MODELS.iterdir()} == {*models.SHIPPED}
+    files = [path for path in models.MODELS.rglob("*") if path.is_file()]
+    assert sum(file.stat().st_size for file in files) <= 8_000_000
 
 
-def test_its_loss_is_what_the_card_says(device):
-    model, tokenizer, card = shipped.load_shipped()
-    ids = split(tokenizer.encode(load_text(card["text"])))[1].to(device)
-    loss = validation_loss(model.to(device), ids)
-    assert loss == pytest.approx(card["validation_loss"], abs=1e-3)
-    assert loss < 1.55
+@pytest.mark.parametrize("name", models.SHIPPED)
+def test_a_card_tells_how_it_was_made(name):
+    card, recipe = models.load(name).card, shipped.RECIPES[name]
+    assert card.architecture == recipe.architecture
+    assert card.training == recipe.plan
+    assert card.shape == {"vocab_size": 65, **recipe.shape}
+    assert card.text_sha256 == TEXTS["tinyshakespeare"].sha256
+    assert card.step == card.training.steps
+    assert card.seconds > 1
+    assert card.machine["PyTorch"]
+    assert card.date
 
 
-def test_it_sees_no_future_and_writes():
-    model, tokenizer, _ = shipped.load_shipped()
+@pytest.mark.parametrize("name", models.SHIPPED)
+def test_its_loss_is_what_the_card_says_and_it_sees_no_future(name, device):
+    model, tokenizer, card = models.load(name)
     assert not model.training
-    ids = tokenizer.encode("First Citizen:\nWe are accounted")[None]
-    assert future_leak(model, ids) < 1e-4
+    ids = split(tokenizer.encode(load_text(card.text)))[1].to(device)
+    loss = validation_loss(model.to(device), ids)
+    assert loss == pytest.approx(card.validation_loss, abs=1e-3)
+    assert future_leak(model, ids[None, :24]) < 1e-4
+
+
+def test_the_losses_fall_from_stage_to_stage_as_on_the_ladder():
+    losses = {name: models.load(name).card.validation_loss for name in models.SHIPPED}
+    assert list(losses.values()) == sorted(losses.values())
+    assert losses["shakespeare"] < 1.55
+    rungs = {"block": "block", "one-head": "one head", "many-heads": "+ position"}
+    for name, stage in {**rungs, "averaging": "averaging"}.items():
+        [row] = [
+            row["val_loss"]
+            for row in read_results()
+            if (row["stage"], row["budget"], row["seed"]) == (stage, "tokens", 1)
+            and row["text"] == "tinyshakespeare"
+        ]
+        assert losses[name] == pytest.approx(row, abs=0.02), name
+
+
+def test_it_writes_words():
+    model, tokenizer, _ = models.load("shakespeare")
     written = "".join(write(tokenizer, model, "JULIET:\n", 200, temperature=0.7))
     assert sum(word in written.split() for word in ("the", "and", "to", "of", "I")) >= 2
 
 
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch):
-    weights = tmp_path / "models" / "shakespeare.safetensors"
-    monkeypatch.setattr(shipped, "WEIGHTS", weights)
-    monkeypatch.setattr(shipped, "CARD", weights.with_suffix(".json"))
-    return weights
+    """One tiny recipe, in a folder of its own."""
+    shape = {"context": 16, "width": 8, "heads": 2, "depth": 1}
+    for module in (shipped, models):
+        monkeypatch.setattr(module, "MODELS", tmp_path / "models")
+    monkeypatch.setattr(models, "SHIPPED", ("tiny",))
+    recipes = {"tiny": shipped.Recipe("GPT", CONFIG, shape)}
+    monkeypatch.setattr(shipped, "RECIPES", recipes)
+    return tmp_path / "models" / "tiny"
 
 
-def test_missing_files_say_how_to_get_them(elsewhere):
-    with pytest.raises(FileNotFoundError, match=r"shakespeare\.json .*`make model`"):
-        shipped.load_shipped()
+def test_missing_files_are_named(elsewhere):
+    with pytest.raises(CheckpointError, match=r"tiny is no checkpoint: it has no SHA"):
+        models.load("tiny")
 
 
 def test_the_command_makes_a_model_that_loads_again(elsewhere, monkeypatch, capsys):
-    shape = {"context": 16, "width": 8, "heads": 2, "depth": 1}
-    plan = TrainingConfig(steps=3, warmup=1, batch=4, evaluation_batches=1)
-    monkeypatch.setattr(shipped, "SHAPE", shape)
-    monkeypatch.setattr(shipped, "PLAN", plan)
+    monkeypatch.setattr("sys.argv", ["shipped"])
     shipped.main()
-    model, tokenizer, card = shipped.load_shipped()
+    model, tokenizer, card = models.load("tiny")
     assert model.config.width == 8
     assert tokenizer.vocab_size == 65
-    assert card["tokens"] == 3 * 4 * 16
-    assert f"validation loss {card['validation_loss']}" in capsys.readouterr().out
+    told = f"tiny: validation loss {card.validation_loss}"
+    assert told in capsys.readouterr().out
     ids = split(tokenizer.encode(load_text("tinyshakespeare")))[1]
-    assert validation_loss(model, ids) == pytest.approx(
-        card["validation_loss"], abs=1e-3
-    )
+    loss = validation_loss(model, ids)
+    assert loss == pytest.approx(card.validation_loss, abs=1e-3)
 
 
-def test_weights_of_another_shape_are_an_error(elsewhere, monkeypatch):
-    monkeypatch.setattr(shipped, "SHAPE", {"context": 16, "width": 8, "heads": 2})
-    monkeypatch.setattr(
-        shipped,
-        "PLAN",
-        TrainingConfig(steps=1, warmup=0, batch=2, evaluation_batches=1),
-    )
-    shipped.main()
-    weights = load_file(elsewhere)
-    weights["embed.weight"] = torch.zeros(65, 9)
-    save_file(weights, elsewhere)
-    with pytest.raises(RuntimeError, match=r"size mismatch for embed\.weight"):
-        shipped.load_shipped()
+def test_an_unknown_name_is_an_error_that_lists_the_known(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["shipped", "hamlet"])
+    with pytest.raises(SystemExit):
+        shipped.main()
+    assert "no model hamlet: there are shakespeare, block" in capsys.readouterr().err
+
+
+def test_weights_of_another_shape_are_an_error(elsewhere):
+    shipped.make("tiny")
+    files = read_checkpoint(elsewhere)
+    weights = load(files[WEIGHTS]) | {"embed.weight": torch.zeros(65, 9)}
+    shutil.rmtree(elsewhere)
+    write_checkpoint(elsewhere, files | {WEIGHTS: save(weights)})
+    with pytest.raises(
+        CheckpointError, match=r"embed\.weight is .*\(65, 9\), the card"
+    ):
+        models.load("tiny")
+
+
+# The learner's own runs beside them
+
+
+def a_run(name, root):
+    card = Card("bigram", {"vocab_size": 3}, "abc", "letters", "0" * 64, CONFIG)
+    model = build(card.architecture, card.shape)
+    run, progress = Run(name, root), Progress.start(model, CONFIG)
+    for step, loss in enumerate([2.0, 1.0, 3.0], 1):
+        progress.step = step
+        with torch.no_grad():
+            model.table.weight.fill_(loss)
+        run.save(model, progress, replace(card, step=step, validation_loss=loss))
+    return run
+
+
+def test_runs_stand_behind_the_models_of_the_course(tmp_path):
+    assert models.names(tmp_path / "none yet") == [*models.SHIPPED]
+    for name in ("zebra", "apple"):
+        a_run(name, tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "not a name").mkdir()
+    (tmp_path / "notes.txt").write_text("mine")
+    assert models.names(tmp_path) == [*models.SHIPPED, "apple", "zebra"]
+
+
+def test_a_run_writes_with_its_best_checkpoint(tmp_path):
+    a_run("apple", tmp_path)
+    assert models.load("apple", tmp_path).model.table.weight[0, 0] == 1
+    row = models.row("apple", tmp_path)
+    assert (row["kind"], row["parameters"], row["loss"]) == ("bigram", 9, 1.0)
+
+
+def test_a_run_may_not_hide_a_model_of_the_course(tmp_path):
+    a_run("shakespeare", tmp_path)
+    assert models.names(tmp_path) == [*models.SHIPPED]
+    assert models.load("shakespeare", tmp_path).tokenizer.vocab_size == 65
+
+
+def test_one_damaged_run_does_not_take_the_others_along(tmp_path, capsys):
+    a_run("apple", tmp_path)
+    run = a_run("bad", tmp_path)
+    for step in run.steps():
+        (run.at(step) / WEIGHTS).write_bytes(b"")
+    assert list(models.writers(tmp_path)) == [*models.SHIPPED, "apple"]
+    assert "left out: " in capsys.readouterr().err
+
+
+def test_an_unknown_model_is_an_error_that_lists_the_known(tmp_path):
+    a_run("apple", tmp_path)
+    with pytest.raises(ValueError, match=r"no model 'pear': there are shake.*, apple$"):
+        models.load("pear", tmp_path)

@@ -220,6 +220,36 @@ def test_a_run_can_be_left_at_any_record(ids, device):
     assert model.table.weight.isfinite().all()
 
 
+def test_a_run_goes_on_from_its_progress_as_if_it_had_never_been_left(ids, device):
+    settings = config(steps=40, record_every=1)
+    one, other = Dropping().to(device), Dropping().to(device)
+    other.load_state_dict(one.state_dict())
+    whole = list(lesson.train(one, ids, ids, settings))
+
+    progress = lesson.Progress.start(other, settings)
+    parts = []
+    for record in lesson.train(other, ids, ids, settings, progress):
+        parts.append(record)
+        if record.step == 20:  # not a multiple of 16: the middle of a draw of batches
+            break
+    assert progress.step == 21
+    seconds = progress.seconds
+    parts += lesson.train(other, ids, ids, settings, progress)
+    assert progress.step == 40
+    assert parts[-1].seconds > seconds == parts[20].seconds
+    assert [r.batch_loss for r in parts] == [r.batch_loss for r in whole]
+    assert [r.tokens for r in parts] == [r.tokens for r in whole]
+    assert device.type != "cpu" or torch.equal(one.out.weight, other.out.weight)
+
+
+def test_a_finished_run_has_nothing_left_to_do(ids, device):
+    model, settings = Bigram(5).to(device), config(steps=6)
+    progress = lesson.Progress.start(model, settings)
+    list(lesson.train(model, ids, ids, settings, progress))
+    with pytest.raises(ValueError, match="6 of 6 steps are done: nothing is left"):
+        next(lesson.train(model, ids, ids, settings, progress))
+
+
 def test_a_text_too_short_for_the_context_is_an_error(device):
     ids = torch.zeros(10, dtype=torch.long, device=device)
     with pytest.raises(ValueError, match="10 ids is too short for a context of 16"):

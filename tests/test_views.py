@@ -76,7 +76,7 @@ def test_questions_show_what_cannot_be_seen():
 
 def test_a_prediction_answers_and_needs_a_right_answer():
     view = views.predict("Why?", {"yes": "Well done.", "no": "Look <again>."}, "yes")
-    _, choice, reply = view.widget.children
+    _, choice, reply, _ = view.widget.children
     assert reply.value == ""
     choice.value = "no"
     assert "✗ Look &lt;again&gt;." in reply.value
@@ -200,6 +200,36 @@ def test_a_playground_needs_a_model_and_its_twin_shows_a_sample():
     play = views.Playground({"a": ("a", None)}, letters, "x", sample="yz <")
     assert "yz &lt;" in bundle(play)["text/html"]
     assert "A sample: xyz <" in repr(play)
+
+
+def test_a_playgrounds_twin_can_show_a_picture_below_its_sample():
+    picture = views.bars(["b"], [1], "Chances")
+    play = views.Playground(
+        {"a": ("a", None)}, letters, "x", sample="yz", picture=picture
+    )
+    page = bundle(play)["text/html"]
+    assert page.index("yz") < page.index("<img alt=")
+    assert repr(play).endswith(f"A sample: xyz\n{picture.words}")
+
+
+def test_a_box_shows_a_sliders_value_without_rounding_errors():
+    play = make()
+    play.temperature.value = 1.1500000000000001
+    assert play.temperature_box.value == 1.15
+    play.temperature_box.value = 0.9
+    assert play.temperature.value == 0.9
+    play.length_box.value = 7
+    assert play.length.value == 7
+    play.length.value = 9
+    assert play.length_box.value == 9
+
+
+def test_a_run_takes_the_temperature_that_the_box_shows():
+    play = make()
+    play.temperature.value = 0.1 + 0.2
+    play.generate_button.click()
+    settled(play)
+    assert play.run.temperature == play.temperature_box.value == 0.3
 
 
 # The live curve

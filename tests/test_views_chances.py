@@ -384,7 +384,7 @@ def reshape(logits, settings):
 
 def parts_of(view):
     left, page = view.widget.children
-    *menu, draw_row, controls, status = left.children
+    *menu, draw_row, controls, status, _ = left.children
     presets, *rows = controls.children
     sliders = [row.children[0] for row in rows]
     return menu, draw_row.children[0], presets.children, sliders, status, page

@@ -8,6 +8,7 @@ import torch
 
 from gpt_lib import views
 from gpt_lib.views.picture import WIDGET_VIEW
+from gpt_lib.views.shades import PLAIN, SHADES, picture_of_text
 
 NASTY = "<b>\"x\" & 'y'"
 
@@ -36,7 +37,7 @@ VALUES = np.array([[0, 0.5], [1, 2], [0, -3], [0.25, 4]])
 def sliders_of(view):
     _, both = view.widget.children
     left, page = both.children
-    *rows, button = left.children
+    *rows, button, _ = left.children
     return [row.children[0] for row in rows], page, button
 
 
@@ -74,7 +75,7 @@ def test_moving_a_slider_changes_weights_and_mix():
 
 def test_a_number_box_is_named_after_its_token():
     _, both = views.mixer(TOKENS, VALUES, FEATURES, "Whom?").widget.children
-    boxes = [row.children[1] for row in both.children[0].children[:-1]]
+    boxes = [row.children[1] for row in both.children[0].children[:-2]]
     assert [box.description for box in boxes] == [f"score of {t}" for t in TOKENS]
 
 
@@ -283,13 +284,48 @@ def test_a_heat_texts_widget_holds_what_was_expected():
     assert widget.guesses == ["x"] * 5
 
 
-def test_a_heat_texts_page_breaks_lines_merges_runs_and_is_escaped():
-    page = heat('<b>\n"&', {"<i>": [3, 3, 3, 3, 0, 0]}, NASTY).twin.html
-    assert "&lt;b&gt;↵\n</span>" in page  # one span for four equal shades
-    assert '"&amp;</pre>' in page
-    assert "<b>&lt;i&gt;</b>" in page
-    assert "<i>" not in page
-    assert NASTY not in page
+def test_a_heat_texts_twin_draws_a_strip_for_each_model(monkeypatch):
+    seen = []
+
+    def draw(strips, title, words, key):
+        seen.append((strips, title, key))
+        return picture_of_text(strips, title, words, key)
+
+    monkeypatch.setattr("gpt_lib.views.heat.picture_of_text", draw)
+    heat("a\nb", {"bigram": [np.nan, 1, 5], "GPT": [0, 0, 3]}, "Title")
+    [([bigram, gpt], title, key)] = seen
+    assert title == "Title"
+    assert bigram.text == gpt.text == "a\nb"
+    assert bigram.heading == "bigram: 3.00 nats a character"
+    assert list(bigram.shades) == [SHADES[5], SHADES[2], SHADES[4]]
+    assert list(gpt.shades) == [PLAIN, PLAIN, SHADES[3]]
+    assert key.text.startswith("loss in nats:  0–0.5 ")
+    assert key.text.endswith(" no past ")
+
+
+def test_a_heat_texts_key_names_what_is_in_use(monkeypatch):
+    keys = []
+
+    def draw(strips, title, words, key):
+        keys.append(key.text)
+        return picture_of_text(strips, title, words, key)
+
+    monkeypatch.setattr("gpt_lib.views.heat.picture_of_text", draw)
+    heat("ab", {"m": [1, 2]})
+    assert keys[0].endswith(" over 4 ")
+
+
+def test_a_heat_texts_twin_is_escaped_and_can_be_copied():
+    view = heat('<b>\n"&', {"<i>": [3, 3, 3, 3, 0, 0]}, NASTY)
+    assert '&lt;b&gt;\n"&amp;</pre>' in view.twin.html
+    assert "<i>" not in view.twin.html
+    assert NASTY not in view.twin.html
+    assert "&lt;i&gt;: 2.00 nats" in alt_of(view)
+
+
+def test_a_long_heat_text_says_that_its_picture_is_cut():
+    view = heat("a\n" * 30, {"m": [1] * 60})
+    assert view.twin.words.endswith("). The picture shows 24 of 30 lines.")
 
 
 def test_a_heat_text_of_one_character_without_a_past():
@@ -303,7 +339,7 @@ def test_a_heat_text_of_seven_models_stays_small():
     text = "First Citizen:\nBefore we proceed any further" * 7
     losses = {f"model {m}": rng.exponential(2.5, size=300) for m in range(7)}
     view = heat(text[:300], losses)
-    assert len(view.twin.html) < 60_000
+    assert len(view.twin.html) < 150_000
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from gpt_lib.views.heat import EDGES, STYLES
 from gpt_lib.views.picture import WIDGET_VIEW
+from gpt_lib.views.shades import EDGES, PLAIN, PROMPT, SHADES, STYLES, picture_of_text
 from gpt_lib.views.tokens import LEGEND, TokensWidget, tokens_text
 
 NASTY = "<b>\"x\" & 'y'"
@@ -90,47 +90,78 @@ def test_a_standalone_text_shows_records_and_shades():
     assert view._repr_mimebundle_()[WIDGET_VIEW]["model_id"] == widget.model_id
 
 
+def alt_of(view):
+    [alt] = re.findall(r'<img alt="([^"]+)"', view.twin.html)
+    return alt
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What the twins hand over to be drawn."""
+    seen = []
+
+    def draw(strips, title, words, key=None):
+        seen.append((strips, title, words, key))
+        return picture_of_text(strips, title, words, key)
+
+    monkeypatch.setattr("gpt_lib.views.tokens.picture_of_text", draw)
+    return seen
+
+
 def test_a_twin_tells_the_title_the_number_the_mean_and_the_text():
     view = tokens_text("To", [" be", "\n"], [0.5, 0.25], "Hamlet")
     mean = -np.log([0.5, 0.25]).mean()
     words = f"Hamlet. 2 tokens, {mean:.2f} nats a token. To be\n"
     assert repr(view) == view.twin.words == words
-    assert f"<b>Hamlet</b> 2 tokens, {mean:.2f} nats a token" in view.twin.html
+    assert alt_of(view) == f"Hamlet. 2 tokens, {mean:.2f} nats a token."
+    assert "To be\n</pre>" in view.twin.html  # to copy
 
 
-def test_a_twin_shades_runs_and_keeps_the_prompt_apart():
-    chances = np.exp([-0.1, -3, -3, -9])
-    page = tokens_text("To\n", list("ab\nc"), chances, "Text").twin.html
-    assert 'dotted">To\n</span>a<span' in page
-    assert f"<span style={STYLES[3]}>b↵\n</span>" in page  # one span for two tokens
-    assert f"<span style={STYLES[4]}>c</span>" in page
-    assert "surprise in nats" in page
-    assert "not known" not in page
+def test_a_twin_draws_the_prompt_dotted_and_each_token_on_its_shade(drawn):
+    chances = np.exp([-0.1, -3, -9])
+    tokens_text("To\n", ["a", "bc", "\n"], chances, "Text")
+    [([strip], title, _, key)] = drawn
+    assert title == "Text"
+    assert strip.text == "To\nabc\n"
+    assert strip.heading.startswith("3 tokens, ")
+    looks = [PLAIN, SHADES[3], SHADES[3], SHADES[4]]
+    assert list(strip.shades) == [*[PROMPT] * 3, *looks]
+    assert key.text.startswith("surprise in nats:  0–0.5 ")
+    assert "not known" not in key.text
 
 
-def test_a_twin_of_chances_that_are_not_all_known_says_so():
+def test_a_twin_of_chances_that_are_not_all_known_says_so(drawn):
     view = tokens_text("", ["a", "b"], [np.nan, 0.5], "Text")
     assert f"2 tokens, {np.log(2):.2f} nats a token" in view.twin.words
-    assert f"<span style={STYLES[-1]}>a</span>" in view.twin.html
-    assert "not known" in view.twin.html
+    [([strip], _, _, key)] = drawn
+    assert strip.shades[0] == SHADES[-1]
+    assert "not known" in key.text
 
 
-def test_a_chance_of_zero_is_shaded_darkest_and_warns_of_nothing():
-    page = tokens_text("", ["a"], [0.0], "Text").twin.html
-    assert f"<span style={STYLES[4]}>a</span>" in page
+def test_a_chance_of_zero_is_shaded_darkest_and_warns_of_nothing(drawn):
+    tokens_text("", ["a"], [0.0], "Text")
+    assert list(drawn[0][0][0].shades) == [SHADES[4]]
 
 
-def test_a_text_without_chances_is_not_shaded():
+def test_a_text_without_chances_is_not_shaded(drawn):
     view = tokens_text("To", [" be"], [], "Text")
     assert not view.widget.shaded
     assert view.widget.chances == b""
     assert view.twin.words == "Text. 1 tokens. To be"
-    assert " be</pre>" in view.twin.html
-    assert "surprise in nats" not in view.twin.html
+    [([strip], _, _, key)] = drawn
+    assert list(strip.shades) == [PROMPT] * 2 + [PLAIN] * 3
+    assert key is None
 
 
 def test_a_twin_of_nothing_written_yet():
     assert tokens_text("To", [], [], "Text").twin.words == "Text. 0 tokens. To"
+    assert tokens_text("", [], [], "").twin.words == ". 0 tokens. "
+
+
+def test_a_twin_of_a_long_text_says_that_its_picture_is_cut():
+    view = tokens_text("To\n", ["a\n"] * 40, [], "Text")
+    assert alt_of(view) == "Text. 40 tokens. The picture shows 24 of 41 lines."
+    assert view.twin.words == f"{alt_of(view)} To\n" + "a\n" * 40
 
 
 def test_a_twin_is_escaped():

@@ -10,14 +10,13 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from gpt_lib.apps.export import ROOT
 from gpt_lib.attention import OneHead
 from gpt_lib.averaging import Averaging
 from gpt_lib.bigram import Bigram
@@ -26,6 +25,7 @@ from gpt_lib.device import describe, pick_device
 from gpt_lib.gpt import GPT, GPTConfig
 from gpt_lib.heads import ManyHeads
 from gpt_lib.text import (
+    DATA,
     CharTokenizer,
     bigram_loss,
     blocks,
@@ -34,10 +34,12 @@ from gpt_lib.text import (
     split,
 )
 from gpt_lib.training import Record, TrainingConfig, evaluating, train
-from gpt_lib.views import Picture, ladder
 
-RESULTS = ROOT / "data" / "results" / "ladder.json"
-PICTURE = ROOT / "data" / "pictures" / "ladder.png"
+if TYPE_CHECKING:
+    from gpt_lib.views import Picture
+
+RESULTS = DATA / "results" / "ladder.json"
+PICTURE = DATA / "pictures" / "ladder.png"
 BUDGETS = ("tokens", "seconds")
 STEPS = {"tinyshakespeare": 2500, "diary": 1000}  # for equal tokens, 1,536 a step
 SECONDS = {"tinyshakespeare": 30.0, "diary": 15.0}  # of training, for equal seconds
@@ -177,8 +179,10 @@ def rung(stage: str) -> float:
     return sum(seeds) / len(seeds)
 
 
-def picture() -> Picture:
+def picture() -> "Picture":
     """The ladder of Tiny Shakespeare, as the README shows it."""
+    from gpt_lib.views import ladder  # here: who trains by name draws nothing
+
     text = load_text("tinyshakespeare")
     tokenizer = CharTokenizer.from_text(text)
     line = bigram_loss(*split(tokenizer.encode(text)), tokenizer.vocab_size)

@@ -1,78 +1,106 @@
-"""The trained model that comes with the course: `make model` trains it again.
+"""The trained models that come with the course: `make models` trains them again.
 
-Weights are safetensors, which hold numbers and no code; a JSON card says what they are.
+Each is a checkpoint in a folder of `data/models`, as lesson 10 writes them.
 """
 
-import json
-from dataclasses import asdict
+import argparse
+import shutil
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save
 from tqdm import tqdm
 
+from gpt_lib.apps.ladder import PLAN, STAGES, STEPS
+from gpt_lib.apps.models import MODELS
+from gpt_lib.checkpoints import (
+    CARD,
+    CARD_FILE,
+    WEIGHTS,
+    Card,
+    build,
+    write_checkpoint,
+)
 from gpt_lib.device import describe, pick_device
-from gpt_lib.gpt import GPT, GPTConfig
-from gpt_lib.text import DATA, TEXTS, CharTokenizer, load_text, split
+from gpt_lib.text import TEXTS, CharTokenizer, load_text, split
 from gpt_lib.training import TrainingConfig, train, validation_loss
 
-WEIGHTS = DATA / "models" / "shakespeare.safetensors"
-CARD = WEIGHTS.with_suffix(".json")
 TEXT = "tinyshakespeare"
-SHAPE = {"context": 128, "width": 160, "heads": 5, "depth": 4}
-PLAN = TrainingConfig(steps=3500, learning_rate=4e-3, evaluate_every=500)
 
 
-def load_shipped() -> tuple[GPT, CharTokenizer, dict[str, Any]]:
-    """The model on the CPU, its tokenizer, and its card.
+@dataclass(frozen=True)
+class Recipe:
+    """How a shipped model is made."""
 
-    Raises:
-        FileNotFoundError: the files are not there.
-    """
-    for path in (CARD, WEIGHTS):
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{path.name} is not in {path.parent}: restore it with git, or train it"
-                " again with `make model`"
-            )
-    card = json.loads(CARD.read_text(encoding="utf-8"))
-    model = GPT(GPTConfig(**card["config"]))
-    model.load_state_dict(load_file(WEIGHTS))
-    return model.eval(), CharTokenizer(card["characters"]), card
+    architecture: str
+    plan: TrainingConfig
+    shape: dict[str, Any] = field(default_factory=dict)  # beside the vocabulary
+
+
+def on_the_ladder(stage: str) -> TrainingConfig:
+    """How the ladder trains a stage for equal tokens, with its first seed."""
+    [rate] = [each.learning_rate for each in STAGES if each.name == stage]
+    return replace(PLAN, steps=STEPS[TEXT], learning_rate=rate)
+
+
+RECIPES = {
+    "shakespeare": Recipe(
+        "GPT",
+        TrainingConfig(steps=3500, learning_rate=4e-3, evaluate_every=500),
+        {"context": 128, "width": 160, "heads": 5, "depth": 4},
+    ),
+    "block": Recipe("block", on_the_ladder("block")),
+    "many-heads": Recipe("many heads", on_the_ladder("+ position")),
+    "one-head": Recipe("one head", on_the_ladder("one head")),
+    "averaging": Recipe("averaging", on_the_ladder("averaging")),
+    "bigram": Recipe("bigram", on_the_ladder("bigram")),
+}
+
+
+def make(name: str) -> Card:
+    """Train a model by its recipe, and keep it with its card: the card."""
+    device, text, recipe = pick_device(), load_text(TEXT), RECIPES[name]
+    tokenizer = CharTokenizer.from_text(text)
+    ids = [part.to(device) for part in split(tokenizer.encode(text))]
+    shape = {"vocab_size": tokenizer.vocab_size, **recipe.shape}
+    torch.manual_seed(recipe.plan.seed)
+    model = build(recipe.architecture, shape).to(device)
+    with tqdm(total=recipe.plan.steps, unit="step", desc=name) as bar:
+        for record in train(model, *ids, recipe.plan):
+            bar.update(record.step - bar.n)
+            bar.set_postfix(loss=f"{record.batch_loss:.3f}", refresh=False)
+    card = Card(
+        recipe.architecture,
+        shape,
+        tokenizer.characters,
+        TEXT,
+        TEXTS[TEXT].sha256,
+        recipe.plan,
+        step=recipe.plan.steps,
+        seconds=round(record.seconds),
+        validation_loss=round(validation_loss(model, ids[1]), 4),
+        machine=describe(str(device)),
+        date=date.today().isoformat(),
+    )
+    weights = {name: value.cpu() for name, value in model.state_dict().items()}
+    files = {CARD_FILE: CARD.dump_json(card, indent=1), WEIGHTS: save(weights)}
+    shutil.rmtree(MODELS / name, ignore_errors=True)  # git has it
+    write_checkpoint(MODELS / name, files)
+    return card
 
 
 def main() -> None:
-    """Train the model, and keep it with its card under data/models."""
-    device, text = pick_device(), load_text(TEXT)
-    tokenizer = CharTokenizer.from_text(text)
-    ids = [part.to(device) for part in split(tokenizer.encode(text))]
-    torch.manual_seed(PLAN.seed)
-    model = GPT(GPTConfig(tokenizer.vocab_size, **SHAPE)).to(device)
-    with tqdm(total=PLAN.steps, unit="step") as bar:
-        for record in train(model, *ids, PLAN):
-            bar.update(record.step - bar.n)
-            if record.validation_estimate is not None:
-                bar.set_postfix(validation=f"{record.validation_estimate:.3f}")
-    card = {
-        "config": asdict(model.config),
-        "characters": tokenizer.characters,
-        "text": TEXT,
-        "text_sha256": TEXTS[TEXT].sha256,
-        "seed": PLAN.seed,
-        "training": asdict(PLAN),
-        "command": "make model",
-        "validation_loss": round(validation_loss(model, ids[1]), 4),
-        "tokens": record.tokens,
-        "seconds": round(record.seconds),
-        "machine": describe(str(device)),
-        "date": date.today().isoformat(),
-    }
-    WEIGHTS.parent.mkdir(parents=True, exist_ok=True)
-    weights = {name: value.cpu() for name, value in model.state_dict().items()}
-    save_file(weights, WEIGHTS)
-    CARD.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    print(f"{WEIGHTS.name}: validation loss {card['validation_loss']}")
+    """Train the models and keep them under data/models."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    known = ", ".join(RECIPES)
+    parser.add_argument("names", nargs="*", help=f"of {known}; all if none is given")
+    names = parser.parse_args().names
+    if unknown := [name for name in names if name not in RECIPES]:
+        parser.error(f"no model {', '.join(unknown)}: there are {known}")
+    for name in names or RECIPES:
+        print(f"{name}: validation loss {make(name).validation_loss}")
 
 
 if __name__ == "__main__":

@@ -63,14 +63,6 @@ function fit(pool, count, make) {
   return pool;
 }
 
-// The handle of an ipywidgets slider, which is what one moves, has no name to be spoken: it
-// is given the slider's label.
-function nameSliders(el) {
-  const all = el.closest(".gpt-workbench, .gpt-shaper")?.querySelectorAll(".widget-slider") ?? [];
-  for (const slider of all)
-    slider.querySelector(".noUi-handle")?.setAttribute("aria-label", slider.querySelector("label").textContent);
-}
-
 function render({ model, el }) {
   const rows = [], segments = [];
   let focus = 0;
@@ -178,12 +170,9 @@ function render({ model, el }) {
   model.on("change", draw);  // once for all traits that came together
   const resized = new ResizeObserver(drawBar);
   resized.observe(bar);
-  const seen = new IntersectionObserver(() => nameSliders(el));  // all are on the page by then
-  seen.observe(el);
   draw();
   return () => {
     resized.disconnect();
-    seen.disconnect();
     model.off("change", draw);
   };
 }

@@ -1,8 +1,6 @@
 """One passage read by several models: each character shaded by what it cost them."""
 
-import html
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 
 import anywidget
 import numpy as np
@@ -10,21 +8,20 @@ import traitlets
 from numpy.typing import ArrayLike
 
 from gpt_lib.views.picture import Panel, View, page_script, visible
+from gpt_lib.views.shades import (
+    SHADES,
+    STYLES,
+    Strip,
+    copyable,
+    cut_in_words,
+    key_of,
+    labels_of,
+    picture_of_text,
+    shades_of,
+)
 
 LIKELIEST = 5
-# Fixed steps in nats: two passages, or two lessons, can be compared by eye.
-EDGES = (0.5, 1.0, 2.0, 4.0)
-# Black on light, white on dark: the paper is white in every theme. Short, for a page
-# holds one style a character.
-STYLES = (
-    "",
-    "background:#def",
-    "background:#9ce",
-    "background:#48b",
-    "background:#024;color:#fff",
-    "color:#666;text-decoration:underline",
-)
-NO_PAST = len(STYLES) - 1
+LEGEND = labels_of("no past")
 PAPER = (
     "background:#fff;color:#000;padding:2px 6px;margin:2px 0 8px;line-height:1.4;"
     "font-family:var(--jp-code-font-family,monospace);white-space:break-spaces;"
@@ -66,25 +63,32 @@ def heat_text(
             model expected there and its probability, likeliest first.
         title: what is read.
     """
+    widget = heat_widget(text, losses, likeliest, title)
+    return View(widget, twin_of(text, losses, title))
+
+
+def heat_widget(
+    text: str,
+    losses: Mapping[str, ArrayLike],
+    likeliest: Mapping[str, Sequence[Sequence[tuple[str, float]]]],
+    title: str,
+) -> HeatTextWidget:
+    """The live half alone, for a view with a twin of its own; takes the same."""
     table = table_of_losses(text, losses)
     guesses, chances = flat_guesses(text, losses, likeliest)
-    names = [visible(character) for character in text]
-    shades = shades_of(table)
-    means = [mean_in_words(row) for row in table]
-    widget = HeatTextWidget(
+    return HeatTextWidget(
         title=title,
-        characters=names,
+        characters=[visible(character) for character in text],
         names=list(losses),
-        means=means,
+        means=[mean_in_words(row) for row in table],
         losses=table.tobytes(),
-        shades=shades.tobytes(),
+        shades=shades_of(table).tobytes(),
         styles=list(STYLES),
-        legend=legend(),
+        legend=LEGEND,
         paper=PAPER,
         guesses=guesses,
         chances=chances.tobytes(),
     )
-    return View(widget, twin_of(text, list(losses), table, title))
 
 
 def table_of_losses(text: str, losses: Mapping[str, ArrayLike]) -> np.ndarray:
@@ -125,18 +129,6 @@ def flat_guesses(
     return guesses, np.asarray(chances, dtype=np.float32)
 
 
-def shades_of(table: np.ndarray) -> np.ndarray:
-    """An index into STYLES for each loss, uint8."""
-    shades = np.digitize(table, EDGES)
-    return np.where(np.isnan(table), NO_PAST, shades).astype(np.uint8)
-
-
-def legend() -> list[str]:
-    """What each of STYLES stands for."""
-    steps = [f"{low:g}–{high:g}" for low, high in zip((0, *EDGES), EDGES)]
-    return [*steps, f"over {EDGES[-1]:g}", "no past"]
-
-
 def mean_in_words(row: np.ndarray) -> str:
     """A model's mean loss over the characters that have a past."""
     known = row[~np.isnan(row)]
@@ -153,32 +145,15 @@ def surprise_in_words(text: str, row: np.ndarray) -> str:
     return f", most surprised by “{visible(text[worst])}”{seen} ({row[worst]:.2f})"
 
 
-def twin_of(text: str, names: list[str], table: np.ndarray, title: str) -> Panel:
+def twin_of(text: str, losses: Mapping[str, ArrayLike], title: str) -> Panel:
     """What a reader without a kernel sees: the same shades, nothing to point at."""
-    key = " ".join(
-        f'<span style="{style};padding:0 6px">{label}</span>'
-        for style, label in zip(STYLES, legend())
-    )
-    page = (
-        f"<p><b>{html.escape(title)}</b></p>"
-        f'<p style="background:#fff;color:#000">loss in nats: {key}</p>'
-    )
-    words = []
-    for name, row in zip(names, table):
-        mean = mean_in_words(row)
-        page += f"<p><b>{html.escape(name)}</b> {mean}</p>"
-        # Lab drops `white-space` from a notebook it does not trust; <pre> stays.
-        page += f'<pre style="{PAPER}">{shaded(text, shades_of(row))}</pre>'
-        words.append(f"{name}: {mean}{surprise_in_words(text, row)}")
-    return Panel(page, f"{title}. {'; '.join(words)}.")
-
-
-def shaded(text: str, shades: np.ndarray) -> str:
-    """The text in spans, one for each run of equal shades, to keep the page small."""
-    page = ""
-    for shade, run in groupby(zip(text, shades), key=lambda pair: pair[1]):
-        piece = "".join(character for character, _ in run).replace("\n", "↵\n")
-        escaped = html.escape(piece, quote=False)
-        style = STYLES[shade]
-        page += f"<span style={style}>{escaped}</span>" if style else escaped
-    return page
+    table, strips, told = table_of_losses(text, losses), [], []
+    for name, row in zip(losses, table):
+        looks = [SHADES[shade] for shade in shades_of(row)]
+        mean = f"{name}: {mean_in_words(row)}"
+        strips.append(Strip(text, looks, mean))
+        told.append(mean + surprise_in_words(text, row))
+    words = f"{title}. {'; '.join(told)}.{cut_in_words(text)}"
+    key = key_of("loss in nats", LEGEND, shades_of(table))
+    picture = picture_of_text(strips, title, words, key)
+    return Panel(picture.html + copyable(text), words)

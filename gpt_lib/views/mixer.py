@@ -12,12 +12,13 @@ from ipywidgets import (
     FloatSlider,
     HBox,
     VBox,
-    jslink,
 )
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from gpt_lib.views.charts import COLORS
+from gpt_lib.views.controls import link
+from gpt_lib.views.form import form
 from gpt_lib.views.picture import Picture, View
 
 BOUND = 6.0  # scores run from -BOUND to BOUND
@@ -59,7 +60,7 @@ def mixer(
     )
     button.on_click(reset)
     draw()
-    rows = VBox([*map(with_box, sliders, tokens), button])
+    rows = form(VBox([*map(with_box, sliders, tokens), button]))
     both = Box([rows, page], layout={"flex_flow": "row wrap"})
     box = VBox([HTML(f"<b>{html.escape(title)}</b>"), both])
     box.add_class("gpt-mixer")
@@ -102,7 +103,7 @@ def slider_for(token: str, score: float) -> FloatSlider:
 
 
 def with_box(slider: FloatSlider, token: str) -> HBox:
-    """A slider and, linked to it in the page, a box to type the number in."""
+    """A slider and, linked to it, a box to type the number in."""
     box = BoundedFloatText(
         slider.value,
         min=-BOUND,
@@ -113,7 +114,7 @@ def with_box(slider: FloatSlider, token: str) -> HBox:
         style={"description_width": "0"},  # for screen readers; the slider shows it
         layout={"width": "80px"},
     )
-    jslink((slider, "value"), (box, "value"))
+    link(slider, box)
     return HBox([slider, box])
 
 

@@ -11,9 +11,11 @@ function element(parent, tag, style, text = "") {
   return node;
 }
 
-// Otherwise an arrow key in a control also moves Lab to another cell.
-function keepArrows(event) {
-  if (event.key.startsWith("Arrow")) event.stopPropagation();
+// Otherwise an arrow key in a control also moves Lab to another cell, and a letter, which in
+// a menu seeks a name, does what Lab has it for: b adds a cell.
+function keepKeys(event) {
+  const isLetter = event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey;
+  if (isLetter || event.key.startsWith("Arrow")) event.stopPropagation();
 }
 
 // An arrow key as [down, right], kept from Lab and from scrolling; other keys are null.
@@ -29,7 +31,7 @@ function labelled(parent, label, control) {
   const box = element(parent, "label", "display:flex;gap:8px;align-items:center");
   element(box, "span", "", label);
   control.setAttribute("aria-label", label);  // a select's options would join its name
-  control.addEventListener("keydown", keepArrows);
+  control.addEventListener("keydown", keepKeys);
   box.append(control);
   return box;
 }
@@ -37,6 +39,11 @@ function labelled(parent, label, control) {
 function percent(share) {
   const value = 100 * share;
   return value > 0 && value < 0.1 ? "<0.1 %" : `${value.toFixed(1)} %`;
+}
+
+// 0.6, where a sum of tenths says 0.6000000000000001.
+function shortest(number) {
+  return String(Number(number.toPrecision(6)));
 }
 
 // How far a position looks.

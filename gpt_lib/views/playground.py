@@ -22,10 +22,11 @@ from ipywidgets import (
     IntSlider,
     Textarea,
     VBox,
-    jslink,
 )
 
-from gpt_lib.views.picture import Panel, View
+from gpt_lib.views.controls import link, tidy
+from gpt_lib.views.form import form
+from gpt_lib.views.picture import Panel, Picture, View
 
 # (model, prompt, length, temperature, seed) -> the text after the prompt, in pieces
 Generate = Callable[[Any, str, int, float, int], Iterator[str]]
@@ -61,6 +62,7 @@ class Playground(View):
         generate: writes; it raises ValueError for what the model cannot read.
         prompt: the first prompt.
         sample: text to show where no kernel runs, such as one real generation.
+        picture: what to show there below the text.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Playground(View):
         generate: Generate,
         prompt: str = "\n",
         sample: str = "",
+        picture: Picture | None = None,
     ) -> None:
         if not models:
             raise ValueError("the playground needs at least one model")
@@ -76,7 +79,7 @@ class Playground(View):
         self.lock = threading.Lock()  # guards `run` and everything written to the page
         self.run: Run | None = None
         self.build_controls(prompt)
-        super().__init__(self.lay_out(), twin_of(list(models), prompt, sample))
+        super().__init__(self.lay_out(), twin_of(list(models), prompt, sample, picture))
 
     def build_controls(self, prompt: str) -> None:
         """Every control, with the label that a screen reader speaks."""
@@ -88,7 +91,9 @@ class Playground(View):
         self.length = IntSlider(
             300, 1, MAX_LENGTH, description="Length", readout=False, style=wide
         )
-        self.length_box = BoundedIntText(300, 1, MAX_LENGTH, layout={"width": "80px"})
+        self.length_box = BoundedIntText(
+            300, 1, MAX_LENGTH, tooltip="Length", layout={"width": "80px"}
+        )
         self.temperature = FloatSlider(
             1.0,
             min=0.0,
@@ -99,7 +104,12 @@ class Playground(View):
             style=wide,
         )
         self.temperature_box = BoundedFloatText(
-            1.0, min=0.0, max=2.0, step=0.05, layout={"width": "80px"}
+            1.0,
+            min=0.0,
+            max=2.0,
+            step=0.05,
+            tooltip="Temperature",
+            layout={"width": "80px"},
         )
         self.seed = BoundedIntText(
             1, 0, 2**31 - 1, description="Seed", layout={"width": "180px"}
@@ -117,8 +127,8 @@ class Playground(View):
 
     def lay_out(self) -> VBox:
         """The controls as one box."""
-        jslink((self.length, "value"), (self.length_box, "value"))
-        jslink((self.temperature, "value"), (self.temperature_box, "value"))
+        link(self.length, self.length_box)
+        link(self.temperature, self.temperature_box)
         self.prompt.layout.width = "min(640px, 98%)"
         self.output.add_class("gpt-text")
         self.status.add_class("gpt-status")
@@ -135,7 +145,7 @@ class Playground(View):
             ]
         )
         box.add_class("gpt-playground")
-        return box
+        return form(box)
 
     def start(self, prompt: str, pieces: list[str] | None = None) -> None:
         """Begin a new run; one that still writes is stopped and can write no more."""
@@ -143,7 +153,7 @@ class Playground(View):
             self.models[self.model.value],
             prompt,
             self.length.value,
-            self.temperature.value,
+            tidy(self.temperature.value),
             self.seed.value,
             pieces or [],
         )
@@ -213,7 +223,9 @@ def text_page(prompt: str, text: str) -> str:
     )
 
 
-def twin_of(names: list[str], prompt: str, sample: str) -> Panel:
+def twin_of(
+    names: list[str], prompt: str, sample: str, picture: Picture | None
+) -> Panel:
     """What a reader without a kernel sees."""
     words = (
         f"Playground for {', '.join(names)}: run this notebook in JupyterLab to write"
@@ -221,4 +233,6 @@ def twin_of(names: list[str], prompt: str, sample: str) -> Panel:
     )
     shown = f"{words} A sample: {prompt}{sample}" if sample else words
     page = f"<p>{html.escape(words)}</p>" + text_page(prompt, sample)
+    if picture:
+        page, shown = page + picture.html, f"{shown}\n{picture.words}"
     return Panel(page, shown)

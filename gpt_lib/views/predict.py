@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from ipywidgets import HTML, RadioButtons, VBox
 
+from gpt_lib.views.form import form
 from gpt_lib.views.picture import Panel, View
 
 
@@ -35,4 +36,4 @@ def predict(question: str, options: Mapping[str, str], answer: str) -> View:
     )
     words = f"Predict. {question} Choices: {'; '.join(options)}."
     twin = Panel(f"{heading}<ul>{items}</ul>{folded}", words)
-    return View(VBox([HTML(heading), choice, reply]), twin)
+    return View(form(VBox([HTML(heading), choice, reply])), twin)

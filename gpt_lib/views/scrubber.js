@@ -18,11 +18,6 @@ function scaleOf(ticks, from, to) {
   return (value) => from + ((value - low) / span) * (to - from);
 }
 
-// 0.6, where a sum of tenths says 0.6000000000000001.
-function shortest(number) {
-  return String(Number(number.toPrecision(6)));
-}
-
 function drawAxes(svg, model, x, y) {
   const { left, right, top, bottom } = PLOT, [x_label, y_label] = model.get("labels");
   for (const tick of model.get("x_ticks")) {
@@ -82,7 +77,7 @@ function addSample(parent) {
   sample.tabIndex = 0;
   sample.setAttribute("role", "region");
   sample.setAttribute("aria-label", "What the chosen checkpoint wrote");
-  sample.addEventListener("keydown", keepArrows);
+  sample.addEventListener("keydown", keepKeys);
   return sample;
 }
 
@@ -94,7 +89,7 @@ function addControls(parent, last) {
   slider.type = "range";
   slider.max = last;
   slider.setAttribute("aria-label", "Checkpoint");
-  slider.addEventListener("keydown", keepArrows);
+  slider.addEventListener("keydown", keepKeys);
   const readout = element(box, "b", "min-width:11em;font-variant-numeric:tabular-nums");
   return { play, slider, readout };
 }

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from gpt_lib.views.attention import MAX_CHARACTERS, AttentionMapWidget, read_weights
 from gpt_lib.views.charts import COLORS, DASHES
-from gpt_lib.views.heat import PAPER, heat_text
+from gpt_lib.views.heat import PAPER, heat_widget
 from gpt_lib.views.picture import Panel, Picture, View, new_figure, page_script
 
 SAMPLES_SHOWN = 4  # in the twin
@@ -87,12 +87,12 @@ def scrubber(
     means = means_of(table, K, N)
     run = Run(steps, checked_curves(curve), list(samples), means, title)
     rows, guesses = dict(zip(names, table)), dict(zip(names, likeliest))
-    heat = heat_text(text, rows, guesses, "How it reads the passage")
+    heat = heat_widget(text, rows, guesses, "How it reads the passage")
     stack = np.asarray(maps, dtype=np.float32)
     part = text[: size_of_maps(stack.shape, K, N)]
     weights = read_weights(lambda _: dict(zip(names, stack)), part)
     looks = AttentionMapWidget(part, weights, "Where it looks")
-    return View(linked([widget_of(run), heat.widget, looks]), twin_of(run))
+    return View(linked([widget_of(run), heat, looks]), twin_of(run))
 
 
 def check_checkpoints(

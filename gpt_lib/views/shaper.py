@@ -17,6 +17,7 @@ from gpt_lib.views.controls import (
     slider_row,
     tidy,
 )
+from gpt_lib.views.form import form
 from gpt_lib.views.picture import View
 
 Context = tuple[Sequence[str], ArrayLike]  # V tokens and their logits (V,)
@@ -89,7 +90,7 @@ def lay_out(
     controls.on_change(draw)
     draw()
     rows = [menu] * (len(contexts) > 1) + [draw_row, controls.box, status]
-    left = VBox(rows, layout={"width": WIDTH, "flex": "none"})
+    left = form(VBox(rows, layout={"width": WIDTH, "flex": "none"}))
     box = Box([left, page], layout={"flex_flow": "row wrap", "grid_gap": "8px 20px"})
     box.add_class("gpt-shaper")
     return box

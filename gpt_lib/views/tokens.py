@@ -1,6 +1,5 @@
 """The text that a model writes, token by token: select one to ask about it."""
 
-import html
 from collections.abc import Sequence
 
 import anywidget
@@ -8,11 +7,25 @@ import numpy as np
 import traitlets
 from numpy.typing import ArrayLike
 
-from gpt_lib.views.heat import EDGES, NO_PAST, PAPER, STYLES, legend, shaded, shades_of
 from gpt_lib.views.picture import Panel, View, page_script
+from gpt_lib.views.shades import (
+    EDGES,
+    PLAIN,
+    PROMPT,
+    SHADES,
+    STYLES,
+    Shade,
+    Strip,
+    copyable,
+    cut_in_words,
+    key_of,
+    labels_of,
+    picture_of_text,
+    shades_of,
+)
 
 # Tokens have no past to lack: the last style is for a chance that nobody told.
-LEGEND = [*legend()[:-1], "not known"]
+LEGEND = labels_of("not known")
 
 
 class TokensWidget(anywidget.AnyWidget):
@@ -104,28 +117,22 @@ def twin_of(
     """What a reader without a kernel sees: the same shades, nothing to select."""
     with np.errstate(divide="ignore"):
         nats = -np.log(chances)
-    shades = shades_of(nats) if nats.size else np.zeros(len(tokens), dtype=np.uint8)
+    shades, text = shades_of(nats), prompt + "".join(tokens)
     told = f"{len(tokens)} tokens{mean_in_words(nats)}"
-    given = html.escape(prompt, quote=False)
-    page = (
-        f"<p><b>{html.escape(title)}</b> {told}</p>{key_of(shades)}"
-        # Lab drops `white-space` from a notebook it does not trust; <pre> stays.
-        f'<pre style="{PAPER}"><span style="opacity:.75;text-decoration:underline'
-        f' dotted">{given}</span>{shaded(tokens, shades)}</pre>'
-    )
-    return Panel(page, f"{title}. {told}. {prompt}{''.join(tokens)}")
+    words = f"{title}. {told}.{cut_in_words(text)}"
+    strip = Strip(text, looks_of(prompt, tokens, shades), told)
+    key = key_of("surprise in nats", LEGEND, shades) if nats.size else None
+    picture = picture_of_text([strip], title, words, key)
+    return Panel(picture.html + copyable(text), f"{words} {text}")
 
 
-def key_of(shades: np.ndarray) -> str:
-    """The legend of the shades in use, if any; unshaded text needs none."""
-    if not shades.any():
-        return ""
-    key = " ".join(
-        f'<span style="{style};padding:0 6px">{name}</span>'
-        for shade, (style, name) in enumerate(zip(STYLES, LEGEND))
-        if shade != NO_PAST or NO_PAST in shades
-    )
-    return f'<p style="background:#fff;color:#000">surprise in nats: {key}</p>'
+def looks_of(prompt: str, tokens: Sequence[str], shades: np.ndarray) -> list[Shade]:
+    """The shade of each character; tokens without chances have none."""
+    known = [SHADES[shade] for shade in shades] or [PLAIN] * len(tokens)
+    looks = [PROMPT] * len(prompt)
+    for token, shade in zip(tokens, known):
+        looks += [shade] * len(token)
+    return looks
 
 
 def mean_in_words(nats: np.ndarray) -> str:

@@ -15,11 +15,12 @@ from ipywidgets import (
     Textarea,
     ToggleButton,
     VBox,
-    jslink,
 )
 
+from gpt_lib.views.controls import link
+from gpt_lib.views.form import form
 from gpt_lib.views.lane import Lane, Request, Writer
-from gpt_lib.views.picture import Panel, Picture, View
+from gpt_lib.views.picture import Picture, View
 from gpt_lib.views.playground import MAX_LENGTH, SECONDS_BETWEEN_FLUSHES, twin_of
 
 
@@ -75,10 +76,7 @@ class Workbench(View):
             for name in (names[0], names[min(1, len(names) - 1)])
         ]
         self.build_controls(prompt)
-        twin = twin_of(names, prompt, sample)
-        if picture:
-            twin = Panel(twin.html + picture.html, f"{twin.words}\n{picture.words}")
-        super().__init__(self.lay_out(), twin)
+        super().__init__(self.lay_out(), twin_of(names, prompt, sample, picture))
 
     def build_controls(self, prompt: str) -> None:
         """What both lanes share."""
@@ -116,7 +114,7 @@ class Workbench(View):
 
     def lay_out(self) -> VBox:
         """Shared controls above, the lanes side by side below."""
-        jslink((self.length, "value"), (self.length_box, "value"))
+        link(self.length, self.length_box)
         self.prompt.layout.width = "min(640px, 98%)"
         buttons = [self.generate_button, self.stop_button, self.continue_button]
         self.columns = Box(
@@ -131,7 +129,7 @@ class Workbench(View):
         ]
         asked = VBox(rows)
         asked.add_class("gpt-ask")  # switched off when the kernel is gone
-        box = VBox([asked, self.columns])
+        box = form(VBox([asked, self.columns]))
         box.add_class("gpt-workbench")
         return box
 

@@ -57,7 +57,7 @@ class Kernel:
 @pytest.fixture
 def bench(open_lesson):
     lesson = open_lesson("00_device", height=1500)
-    cell(lesson, "from gpt_lib.apps.shipped import load_shipped")
+    cell(lesson, "from gpt_lib import views")
     source = (
         'writers = {"GPT": Writer(gpt, tokenizer)}\n'
         'bench = views.Workbench(writers, "JULIET:\\n")\n'

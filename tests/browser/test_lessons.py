@@ -267,3 +267,33 @@ def test_an_edited_lesson_is_exported_only_after_saving(open_lesson, copy):
     lesson.page.wait_for_timeout(1_000)
     assert "is this lesson" in lesson.select_and_run(export).inner_text()
     assert '"""Counted by a learner."""' in module.read_text()
+
+
+def test_predictions_and_menus_by_keyboard_leave_lab_where_it_is(open_lesson):
+    lesson = open_lesson("02_bigram", height=1400)
+    page = lesson.page
+    for text in ("from gpt_lib import", "views.predict("):
+        asked = page.locator(".jp-CodeCell", has_text=text).first
+        asked.locator(".jp-InputPrompt").click()
+        lesson.run_cell()
+    radios = asked.get_by_role("radio")
+    radios.first.focus()
+    page.keyboard.press("Space")
+    expect(radios.first).to_be_checked()
+    page.keyboard.press("ArrowDown")
+    expect(radios.nth(1)).to_be_checked()
+    expect(asked.locator(".gpt-reply")).to_contain_text(re.compile("[✓✗]"))
+    source = "views.Playground({'one': None, 'two': None}, None)"
+    lesson.replace("from gpt_lib import", source)
+    app = playground(lesson)
+    menu = app.get_by_label("Model")
+    menu.focus()
+    page.keyboard.press("ArrowDown")
+    expect(menu).to_have_value("two")
+    expect(menu).to_be_focused()
+    handle = app.get_by_role("slider", name="Temperature")
+    handle.focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowLeft")
+    expect(handle).to_have_attribute("aria-valuetext", "0.9")
+    lesson.assert_clean()

@@ -1,0 +1,5 @@
+"""`python -m gpt_lib` is `gpt-lib`."""
+
+from gpt_lib.apps.command import app
+
+app(prog_name="gpt-lib")

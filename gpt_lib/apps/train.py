@@ -1,0 +1,165 @@
+"""Training by name: what `gpt-lib train` does, and what it says meanwhile."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from gpt_lib.apps.ladder import STAGES
+from gpt_lib.apps.models import SHIPPED
+from gpt_lib.apps.shipped import RECIPES
+from gpt_lib.checkpoints import Card, Run, Trained, best, build, recorded, resume
+from gpt_lib.device import pick_device
+from gpt_lib.gpt import PRESETS as GPT_SHAPES
+from gpt_lib.text import TEXTS, CharTokenizer, load_text, split
+from gpt_lib.training import Progress, TrainingConfig, train, validation_loss
+
+RATES = {stage.name: stage.learning_rate for stage in STAGES}
+
+
+def presets() -> dict[str, tuple[str, dict[str, Any], float]]:
+    """Name -> architecture, shape without the vocabulary, learning rate."""
+    stages = {
+        name: (recipe.architecture, {}, recipe.plan.learning_rate)
+        for name, recipe in reversed(RECIPES.items())
+        if recipe.architecture != "GPT"
+    }
+    shapes = {name: asdict(shape) for name, shape in GPT_SHAPES.items()}
+    for shape in shapes.values():
+        del shape["vocab_size"]
+    return stages | {name: ("GPT", shape, 4e-3) for name, shape in shapes.items()}
+
+
+def make_card(
+    text: str, preset: str, shape: Mapping[str, Any], training: Mapping[str, Any]
+) -> Card:
+    """The card of a new run; `shape` and `training` change what the preset says.
+
+    Raises:
+        ValueError: what was given cannot be trained, and why.
+    """
+    content = load_text(text)
+    if preset not in presets():
+        raise ValueError(f"no preset {preset!r}: there are {', '.join(presets())}")
+    architecture, usual, rate = presets()[preset]
+    tokenizer = CharTokenizer.from_text(content)
+    whole = {"vocab_size": tokenizer.vocab_size, **usual, **shape}
+    steps = training.get("steps", TrainingConfig.steps)
+    warmup = min(TrainingConfig.warmup, steps // 10)  # a short run warms up briefly
+    config = {"learning_rate": rate, "warmup": warmup, **training}
+    if "context" in shape:
+        config["context"] = shape["context"]  # for a model that reads any length
+    if architecture == "bigram":
+        whole.pop("context", None)
+    with torch.device("meta"):
+        model = build(architecture, whole)
+    config = TrainingConfig(**config)
+    split(torch.empty(len(content)), model.context or config.context)
+    known = text == "diary" or text in TEXTS
+    name = text if known else str(Path(text).expanduser().resolve())
+    digest = sha256(content.encode()).hexdigest()
+    return Card(architecture, whole, tokenizer.characters, name, digest, config)
+
+
+def begin(run: Run, card: Card) -> tuple[Trained, Progress]:
+    """A fresh model of a card, saved before its first step."""
+    torch.manual_seed(card.training.seed)
+    model = build(card.architecture, card.shape).to(pick_device())
+    progress = Progress.start(model, card.training)
+    run.save(model, progress, card)
+    return Trained(model, card.tokenizer, card), progress
+
+
+def read_ids(card: Card) -> list[torch.Tensor]:
+    """The text of a card as ids for training and validation.
+
+    Raises:
+        ValueError: the text is not there, or has changed since.
+    """
+    content = load_text(card.text)
+    if sha256(content.encode()).hexdigest() != card.text_sha256:
+        raise ValueError(
+            f"{card.text} has changed since this run began: it cannot be resumed with"
+            " another text; train a new run, under another name"
+        )
+    return [part.to(pick_device()) for part in split(card.tokenizer.encode(content))]
+
+
+def follow(run: Run, trained: Trained, progress: Progress) -> bool:
+    """Train to the end, or until Ctrl-C; whether the end was reached."""
+    model, _, card = trained
+    ids, total = read_ids(card), card.training.steps
+    records = train(model, *ids, card.training, progress)
+    records = recorded(records, run, model, progress, card, ids[1])
+    bar = tqdm(total=total, initial=progress.step, unit="step", desc=run.name)
+    with interrupts() as interrupted, bar, closing(records):
+        told = {}
+        for record in records:
+            bar.update(progress.step - bar.n)
+            told["loss"] = f"{record.batch_loss:.3f}"
+            if record.validation_estimate is not None:
+                told["validation"] = f"{record.validation_estimate:.3f}"
+            bar.set_postfix(told, refresh=False)
+            if interrupted.is_set():
+                break
+    return progress.step == total
+
+
+@contextmanager
+def interrupts() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets, so that no step is cut in half; twice ends at once."""
+    interrupted = threading.Event()
+
+    def remember(*_: object) -> None:
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        interrupted.set()
+        tqdm.write("stopping after this record; Ctrl-C again ends at once", sys.stderr)
+
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def start_run(name: str, card: Card) -> str:
+    """Train a new run to its end or to Ctrl-C: what to tell the user."""
+    run = Run(name)
+    if name in SHIPPED:
+        raise ValueError(f"{name!r} comes with the course: take another name")
+    with run.claim(new=True):
+        return told(run, *begin(run, card))
+
+
+def resume_run(name: str) -> str:
+    """Train a run on that was stopped: what to tell the user."""
+    run = Run(name)
+    run.last()  # an unknown name is said before a folder is made
+    with run.claim():
+        return told(run, *resume(run, pick_device()))
+
+
+def told(run: Run, trained: Trained, progress: Progress) -> str:
+    """Train, and say how it ended."""
+    steps = trained.card.training.steps
+    if progress.step < steps and not follow(run, trained, progress):
+        return (
+            f"stopped and saved after {progress.step} of {steps} steps; go on with:"
+            f" gpt-lib train --resume --name {run.name}"
+        )
+    loss = validation_loss(trained.model, read_ids(trained.card)[1])
+    said = (
+        f"{run.name} is trained: validation loss {loss:.3f}, {progress.seconds:.0f} s;"
+    )
+    if best(run) != run.last():
+        said += f" its best checkpoint is {best(run).name}, and that one writes;"
+    return f"{said} talk to it with: gpt-lib chat {run.name}"

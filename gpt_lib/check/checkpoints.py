@@ -1,0 +1,250 @@
+"""The exercises of lesson 10."""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from itertools import product
+from typing import Any
+
+import torch
+from safetensors.torch import save as to_bytes
+
+from gpt_lib.check.exercise import Exercise
+
+
+def tensor_names(data: bytes, order: str = "little", start: int = 8) -> list[str]:
+    """Solution: the names in a safetensors header."""
+    length = int.from_bytes(data[:8], order)
+    found = json.loads(data[start : start + length])
+    return [name for name in found if name != "__metadata__"]
+
+
+def with_metadata(data: bytes) -> list[str]:
+    """Mistake: every key is taken for a tensor."""
+    length = int.from_bytes(data[:8], "little")
+    return list(json.loads(data[8 : 8 + length]))
+
+
+def by_hand(told: dict[str, dict]) -> bytes:
+    """A header as another program might write it."""
+    written = json.dumps(told).encode()
+    return len(written).to_bytes(8, "little") + written
+
+
+header = Exercise(
+    solution=tensor_names,
+    inputs=lambda: [
+        (to_bytes({"table": torch.zeros(2, 3)}),),
+        (to_bytes({"b": torch.zeros(4), "a": torch.ones(1)}, {"by": "us"}),),
+        (by_hand({"z": {}, "__metadata__": {}, "a": {}}),),  # in no order
+    ],
+    mistakes={
+        "big-endian": (
+            lambda data: tensor_names(data, "big"),
+            "Your length is enormous: the eight bytes are little-endian, the smallest"
+            " first.",
+        ),
+        "from the start": (
+            lambda data: tensor_names(data, start=0),
+            "The header begins after the eight bytes of its length.",
+        ),
+        "metadata": (
+            with_metadata,
+            "`__metadata__` is a note, not a tensor: leave it out.",
+        ),
+        "sorted": (
+            lambda data: sorted(tensor_names(data)),
+            "You sorted the names; the order asked for is that of the header.",
+        ),
+        "all keys of one": (
+            lambda data: tensor_names(data)[:1],
+            "You gave back the first tensor only; a file may hold many.",
+        ),
+    },
+    praise="a file format, read by hand.",
+)
+
+
+class PowerCutError(Exception):
+    """The disk of the exercise has lost its power."""
+
+
+class Disk:
+    """A disk that loses power at its operation number `last`, or `half` through it."""
+
+    def __init__(self, last: int, half: bool) -> None:
+        self.files, self.left, self.half = {"model": "old model"}, last, half
+
+    def work(self) -> bool:
+        """Whether the power lasts for one more operation."""
+        self.left -= 1
+        if self.left < -1:
+            raise PowerCutError
+        return self.left >= 0
+
+    def write(self, name: str, data: str) -> None:
+        """Write a file; a power cut leaves half of it."""
+        whole = self.work()
+        if whole or self.half:
+            self.files[name] = data if whole else data[: len(data) // 2]
+        if not whole:
+            raise PowerCutError
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a file another name; a file of that name is replaced."""
+        if not self.work():
+            raise PowerCutError
+        self.files[new] = self.files.pop(old)
+
+    def delete(self, name: str) -> None:
+        """Remove a file."""
+        if not self.work():
+            raise PowerCutError
+        del self.files[name]
+
+
+def after_each_cut(function: Callable[[Disk, str], Any], given: tuple) -> list[str]:
+    """What "model" holds after power cuts at every moment, and all files at last."""
+    seen = set()
+    for last, half in product(range(9), (False, True)):
+        disk = Disk(last, half)
+        try:
+            function(disk, *given)
+        except PowerCutError:
+            seen.add(disk.files.get("model", "nothing"))
+        else:
+            whole = sorted(f"{name}: {data}" for name, data in disk.files.items())
+            return [", ".join(sorted(seen)), *whole]
+    return sorted(seen)
+
+
+def beside(disk: Disk, data: str) -> None:
+    """Solution: write beside, then rename."""
+    disk.write("model.new", data)
+    disk.rename("model.new", "model")
+
+
+def delete_first(disk: Disk, data: str) -> None:
+    """Mistake: a moment without any model."""
+    disk.write("model.new", data)
+    disk.delete("model")
+    disk.rename("model.new", "model")
+
+
+def rename_first(disk: Disk, data: str) -> None:
+    """Mistake: the old one is put away before the new one is there."""
+    disk.rename("model", "model.old")
+    disk.write("model", data)
+    disk.delete("model.old")
+
+
+def two_renames(disk: Disk, data: str) -> None:
+    """Mistake: a moment without any model, between two renames."""
+    disk.write("model.new", data)
+    disk.rename("model", "model.old")
+    disk.rename("model.new", "model")
+    disk.delete("model.old")
+
+
+def copy_over(disk: Disk, data: str) -> None:
+    """Mistake: written beside, and then a second time in place."""
+    disk.write("model.new", data)
+    disk.write("model", data)
+    disk.delete("model.new")
+
+
+save = Exercise(
+    solution=beside,
+    inputs=lambda: [("new model",)],
+    mistakes={
+        "in place": (
+            lambda disk, data: disk.write("model", data),
+            "You wrote over the old model: a power cut leaves half of the new one.",
+        ),
+        "delete first": (
+            delete_first,
+            "Between `delete` and `rename` there is no model at all. A rename replaces"
+            " what is there: no delete is needed.",
+        ),
+        "two renames": (
+            two_renames,
+            "Between your two renames there is no model. One rename is enough: it"
+            " replaces what is there.",
+        ),
+        "rename first": (
+            rename_first,
+            "You put the old model away first: until the new one is written there is"
+            " none, or half of one.",
+        ),
+        "copy over": (
+            copy_over,
+            "You wrote beside, and then once more in place: the second write can be cut"
+            " in half. Rename instead.",
+        ),
+        "never renamed": (
+            lambda disk, data: disk.write("model.new", data),
+            "The new model is there, but under another name: `model` is still the old"
+            " one.",
+        ),
+    },
+    praise="the old one or the new one, at every moment.",
+    observe=after_each_cut,
+)
+
+
+def whole_steps(names: Iterable[str], pattern: str = r"step-([0-9]{6,})") -> list[int]:
+    """Solution: the whole name must fit."""
+    found = (re.fullmatch(pattern, name) for name in names)
+    return sorted(int(name[1]) for name in found if name)
+
+
+def searched(names: Iterable[str]) -> list[int]:
+    """Mistake: the pattern is looked for anywhere in the name."""
+    found = (re.search(r"step-([0-9]{6,})", name) for name in names)
+    return sorted(int(name[1]) for name in found if name)
+
+
+steps_in = Exercise(
+    solution=whole_steps,
+    inputs=lambda: [
+        (["step-000300", "step-000100", ".step-000400.new", ".lock", "step-abcdef"],),
+        (["step-000007.old", "step-000005"],),
+        (["step-999999", "step-1000000", "notes.txt", "step-12", "step-000200"],),
+        ([],),
+    ],
+    mistakes={
+        "anywhere": (
+            searched,
+            "`.step-000400.new` is still being written, and you count it: compare the"
+            " whole name.",
+        ),
+        "only the beginning": (
+            lambda names: sorted(
+                int(found[1])
+                for found in (re.match(r"step-([0-9]{6,})", name) for name in names)
+                if found
+            ),
+            "`step-000007.old` only begins like one: compare the whole name.",
+        ),
+        "sorted as text": (
+            lambda names: [
+                int(text) for text in sorted(str(step) for step in whole_steps(names))
+            ],
+            "As text 1000000 comes before 999999. Sort the numbers.",
+        ),
+        "six digits only": (
+            lambda names: whole_steps(names, r"step-([0-9]{6})"),
+            "A run of a million steps has seven digits: at least six, not just six.",
+        ),
+        "any digits": (
+            lambda names: whole_steps(names, r"step-([0-9]+)"),
+            "`step-12` is none of ours: at least six digits.",
+        ),
+        "in the order given": (
+            lambda names: [step for name in names for step in whole_steps([name])],
+            "They come in no order from the disk: sort them.",
+        ),
+    },
+    praise="whole ones only, and in order.",
+    part="steps_in",
+)
