@@ -138,7 +138,11 @@ def test_a_prompt_comes_through_standard_input_and_a_stop_ends_it(folder):
         (["train", "rhyme.txt", "--context", "512"], "a context of 512 needs 513"),
         (["train", "rhyme.txt", "-n", "../x"], "'../x' cannot be the name of a run"),
         (["train", "rhyme.txt", "-n", "shakespeare"], "comes with the course"),
-        (["train", "rhyme.txt", "-p", "bigram", "--depth", "2"], "'depth'"),
+        (["train", "rhyme.txt", "-p", "bigram", "--depth", "2"], "bigram has no depth"),
+        (
+            ["train", "rhyme.txt", "-p", "block", "--depth", "2"],
+            "it has context, width",
+        ),
         (["train", "--resume", "--name", "nobody"], "there is no run 'nobody'"),
         (["chat", "hamlet"], "no model 'hamlet'"),
     ],
@@ -196,6 +200,8 @@ def test_a_name_that_exists_is_refused_and_a_finished_run_says_so(folder, traine
     again = call(folder, "train", "rhyme.txt", "--name", "mine", *SMALL)
     assert again.returncode == 1
     assert "the run 'mine' exists: resume it, or take another name" in again.stderr
+    alike = call(folder, "train", "rhyme.txt", "--name", "MINE", *SMALL)
+    assert "'MINE' is too like the run 'mine': take another name" in alike.stderr
     done = call(folder, "train", "--resume", "--name", "mine")
     assert done.returncode == 0
     assert "mine is trained" in done.stdout
@@ -240,7 +246,7 @@ def stop(process, how):
 def test_ctrl_c_saves_and_resuming_goes_on_from_there(folder):
     process = begin(folder, "rhyme.txt", "--name", "cut")
     said, _ = stop(process, signal.SIGINT)
-    assert process.returncode == 0
+    assert process.returncode == 130
     [step] = re.findall(r"stopped and saved after (\d+) of 50000 steps", said)
     assert "gpt-lib train --resume --name cut" in said
     run = Run("cut", folder / "runs")

@@ -353,3 +353,23 @@ def test_a_text_that_begins_another_ends_at_an_inner_node():
     nodes, shared = branches([Path([0]), Path([0, 1])], TOKENS, "")
     assert [node.label for node in nodes] == ["a", "b"]
     assert shared == [[0, 1], [1]]
+
+
+def test_the_record_says_from_which_token_on_other_settings_were_used():
+    bench = make()
+    bench.generate()
+    settled(bench)
+    lane = bench.lanes[0]
+    lane.controls.set({"temperature": 0.5})
+    bench.resume()
+    wait_until(lambda: len(lane.path.ids) == 10)
+    settled(bench)
+    told = json.loads(lane.text.record.split("\n\n", 1)[0])
+    assert told["settings"]["temperature"] == 0.5
+    used = told["settings from token"]
+    assert {at: each["temperature"] for at, each in used.items()} == {"1": 1, "6": 0.5}
+    bench.resume()  # with the same ones: nothing to tell
+    wait_until(lambda: len(lane.path.ids) == 15)
+    settled(bench)
+    again = json.loads(lane.text.record.split("\n\n", 1)[0])
+    assert again["settings from token"] == used

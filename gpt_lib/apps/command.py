@@ -20,8 +20,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # it would swallow what stands in brackets
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train small GPTs, keep them, let them write. The course is in notebooks/.",
+    help="Train small GPTs, keep them, let them write. Runs are kept in runs/, or where"
+    " the variable GPT_RUNS says. The course is in notebooks/.",
 )
+
+INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
 
 Device = Annotated[
     str | None,
@@ -156,7 +159,7 @@ def train(
         raise typer.BadParameter("--resume reads the run's own text: leave out " + text)
     name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", Path(text).stem).strip("-.")
 
-    def work() -> str:
+    def work() -> tuple[str, bool]:
         from gpt_lib.apps.train import make_card, resume_run, start_run
 
         if resume:
@@ -165,7 +168,10 @@ def train(
         rest = {k: v for k, v in training.items() if k in given}
         return start_run(name, make_card(text, preset or "cpu", wanted, rest))
 
-    print(guarded(work))
+    said, finished = guarded(work)
+    print(said)
+    if not finished:
+        raise typer.Exit(INTERRUPTED)
 
 
 def guarded(work: Callable[[], Any]) -> Any:
@@ -244,6 +250,8 @@ def generate(
     """Let a model write on after a prompt."""
     use_device(device)
     if prompt is None:
+        if sys.stdin.isatty():
+            typer.echo("Type a prompt, then Ctrl-D.", err=True)
         prompt = sys.stdin.read().removesuffix("\n")
     prompt = prompt.replace("\\n", "\n")
     settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p}

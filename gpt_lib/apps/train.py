@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from hashlib import sha256
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,21 @@ import torch
 from tqdm import tqdm
 
 from gpt_lib.apps.ladder import STAGES
-from gpt_lib.apps.models import SHIPPED
+from gpt_lib.apps.models import SHIPPED, run_names
 from gpt_lib.apps.shipped import RECIPES
-from gpt_lib.checkpoints import Card, Run, Trained, best, build, recorded, resume
+from gpt_lib.checkpoints import (
+    ARCHITECTURES,
+    Card,
+    Run,
+    Trained,
+    best,
+    build,
+    recorded,
+    resume,
+)
 from gpt_lib.device import pick_device
 from gpt_lib.gpt import PRESETS as GPT_SHAPES
+from gpt_lib.gpt import GPTConfig
 from gpt_lib.text import TEXTS, CharTokenizer, load_text, split
 from gpt_lib.training import Progress, TrainingConfig, train, validation_loss
 
@@ -50,6 +61,7 @@ def make_card(
     if preset not in presets():
         raise ValueError(f"no preset {preset!r}: there are {', '.join(presets())}")
     architecture, usual, rate = presets()[preset]
+    check_options(architecture, shape)
     tokenizer = CharTokenizer.from_text(content)
     whole = {"vocab_size": tokenizer.vocab_size, **usual, **shape}
     steps = training.get("steps", TrainingConfig.steps)
@@ -57,8 +69,6 @@ def make_card(
     config = {"learning_rate": rate, "warmup": warmup, **training}
     if "context" in shape:
         config["context"] = shape["context"]  # for a model that reads any length
-    if architecture == "bigram":
-        whole.pop("context", None)
     with torch.device("meta"):
         model = build(architecture, whole)
     config = TrainingConfig(**config)
@@ -67,6 +77,15 @@ def make_card(
     name = text if known else str(Path(text).expanduser().resolve())
     digest = sha256(content.encode()).hexdigest()
     return Card(architecture, whole, tokenizer.characters, name, digest, config)
+
+
+def check_options(architecture: str, shape: Mapping[str, Any]) -> None:
+    """Whether a model of this kind has all that is asked of its shape."""
+    kind = GPTConfig if architecture == "GPT" else ARCHITECTURES[architecture]
+    known = [name for name in signature(kind).parameters if name != "vocab_size"]
+    if unknown := [name for name in shape if name not in known]:
+        has = ", ".join(known) or "nothing to choose"
+        raise ValueError(f"{architecture} has no {unknown[0]}: it has {has}")
 
 
 def begin(run: Run, card: Card) -> tuple[Trained, Progress]:
@@ -131,35 +150,44 @@ def interrupts() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def start_run(name: str, card: Card) -> str:
-    """Train a new run to its end or to Ctrl-C: what to tell the user."""
+def start_run(name: str, card: Card) -> tuple[str, bool]:
+    """Train a new run: what to tell the user, and whether it got to its end.
+
+    Raises:
+        ValueError: the name is taken, by a model of the course or by a run.
+    """
     run = Run(name)
     if name in SHIPPED:
         raise ValueError(f"{name!r} comes with the course: take another name")
+    for other in run_names():
+        if (
+            other.lower() == name.lower() and other != name
+        ):  # one folder on some systems
+            raise ValueError(
+                f"{name!r} is too like the run {other!r}: take another name"
+            )
     with run.claim(new=True):
         return told(run, *begin(run, card))
 
 
-def resume_run(name: str) -> str:
-    """Train a run on that was stopped: what to tell the user."""
+def resume_run(name: str) -> tuple[str, bool]:
+    """Train a run on that was stopped; gives back what `start_run` does."""
     run = Run(name)
     run.last()  # an unknown name is said before a folder is made
     with run.claim():
         return told(run, *resume(run, pick_device()))
 
 
-def told(run: Run, trained: Trained, progress: Progress) -> str:
-    """Train, and say how it ended."""
+def told(run: Run, trained: Trained, progress: Progress) -> tuple[str, bool]:
+    """Train, and say how it ended, and whether at its end."""
     steps = trained.card.training.steps
     if progress.step < steps and not follow(run, trained, progress):
-        return (
-            f"stopped and saved after {progress.step} of {steps} steps; go on with:"
-            f" gpt-lib train --resume --name {run.name}"
-        )
+        said = f"stopped and saved after {progress.step} of {steps} steps; go on with:"
+        return f"{said} gpt-lib train --resume --name {run.name}", False
     loss = validation_loss(trained.model, read_ids(trained.card)[1])
     said = (
         f"{run.name} is trained: validation loss {loss:.3f}, {progress.seconds:.0f} s;"
     )
     if best(run) != run.last():
         said += f" its best checkpoint is {best(run).name}, and that one writes;"
-    return f"{said} talk to it with: gpt-lib chat {run.name}"
+    return f"{said} talk to it with: gpt-lib chat {run.name}", True

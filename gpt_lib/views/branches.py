@@ -15,6 +15,22 @@ class Path:
     ids: list[int] = field(default_factory=list)
     chances: list[float] = field(default_factory=list)  # the model's own, one an id
     picked: list[int] = field(default_factory=list)  # places where the reader chose
+    # What they were written with, from which place on.
+    settings: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    def use(self, settings: dict[str, float]) -> None:
+        """Note what the next ids are written with."""
+        if settings != next(reversed(self.settings.values()), None):
+            self.settings[len(self.ids)] = settings
+
+    def until(self, place: int) -> "Path":
+        """The same text up to a place."""
+        return Path(
+            self.ids[:place],
+            self.chances[:place],
+            [other for other in self.picked if other < place],
+            {start: each for start, each in self.settings.items() if start <= place},
+        )
 
 
 def branches(

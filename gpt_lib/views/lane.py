@@ -169,7 +169,7 @@ class Lane:
 
     def stream(self, length: int) -> Iterator[tuple[int, float]]:
         """The next tokens of the current text, with the settings as they are now."""
-        self.asked["settings"] = self.controls.settings
+        self.path.use(self.controls.settings)
         return self.writer.stream(
             self.prompt_ids + self.path.ids,
             length,
@@ -205,14 +205,22 @@ class Lane:
             words += f", {nats:.2f} nats a token"
         self.text.writing = False
         self.show_text()
-        told = json.dumps({**self.asked, "picked by hand": self.path.picked})
-        self.text.record = f"{told}\n\n{self.full_text()}\n"
+        self.text.record = f"{json.dumps(self.told())}\n\n{self.full_text()}\n"
         name = re.sub(r"\W+", "-", self.asked["model"]).strip("-")
         self.text.filename = f"{name}-seed-{self.asked['seed']}.txt"
         self.say(words)
         self.show_tree()
         if self.text.selected < 0:
             self.text.selected = len(self.path.ids)
+
+    def told(self) -> dict[str, Any]:
+        """Who wrote the text, and how: enough to write it again."""
+        used = self.path.settings
+        told = {**self.asked, "picked by hand": self.path.picked}
+        told["settings"] = next(reversed(used.values()), {})
+        if len(used) > 1:
+            told["settings from token"] = {at + 1: each for at, each in used.items()}
+        return told
 
     def full_text(self) -> str:
         """Prompt and text."""
@@ -290,8 +298,10 @@ class Lane:
             own = self.writer.chances(self.logits_after(before), before)
             chance = float(own[id])
             rest = len(old.ids) - place - 1
-            picked = [*(other for other in old.picked if other < place), place]
-            path = Path([*old.ids[:place], id], [*old.chances[:place], chance], picked)
+            path = old.until(place)
+            path.ids.append(id)
+            path.chances.append(chance)
+            path.picked.append(place)
             if rest < 0:  # nothing is lost, so nothing branches
                 self.paths[self.current] = path
             else:

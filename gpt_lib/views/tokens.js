@@ -88,7 +88,7 @@ function download(text, name) {
 }
 
 function drawLegend(parent, model) {
-  const line = element(parent, "div", "display:flex;flex-wrap:wrap;gap:4px;align-items:center;margin-top:4px");
+  const line = element(parent, "div", "display:flex;flex-wrap:wrap;gap:4px;align-items:center;margin:4px 0 8px");
   element(line, "span", "opacity:.8", "surprise in nats:");
   model.get("legend").forEach((label, step) =>
     element(line, "span", `background:#fff;color:#000;padding:0 8px;border:1px solid #888;${model.get("styles")[step]}`, label));

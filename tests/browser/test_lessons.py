@@ -234,7 +234,7 @@ def test_a_lesson_saved_by_a_learner_opens_readable_without_its_kernel(open_less
     lesson.page.wait_for_timeout(1_000)
     lesson.page.reload()
     lesson.page.wait_for_function("window.jupyterapp?.restored", timeout=60_000)
-    twin = lesson.page.get_by_text("Playground for GPT, knows one letter")
+    twin = lesson.page.get_by_text("Playground for shakespeare, block")
     expect(twin).to_be_visible(timeout=20_000)
     lesson.look(twin, "reopened")
     lesson.assert_clean()

@@ -562,10 +562,10 @@ def read_a_shaded_text(page):
 
 
 def walk_the_tree(page):
-    tree = page.locator(".gpt-tree").last
+    found = page.locator(".jp-CodeCell", has_text="views.tree(").last
+    tree, path = found.locator(".gpt-tree"), found.locator(".gpt-sentence")
     tree.focus()
     tree.press("Home")
-    path = page.locator(".gpt-tree ~ .gpt-sentence").last
     expect(path).to_contain_text("“ROMEO:↵”")
     tree.press("ArrowRight")
     expect(path).not_to_contain_text("“ROMEO:↵”")
