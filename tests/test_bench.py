@@ -1,12 +1,13 @@
 """The benchmark's arithmetic, and what its committed figures say."""
 
 import json
+import time
 
 import pytest
 import torch
 from torch import nn
 
-from gpt_lib.apps import bench
+from gpt_lib.apps import bench, bench_command
 
 COMMITTED = json.loads(bench.RESULTS.read_text(encoding="utf-8"))
 
@@ -63,3 +64,19 @@ def test_the_committed_figures_are_complete_and_kept_their_promise():
     assert max(row["ratio"] for row in by_unit["MiB"].values()) <= 1.1
     for row in by_unit["nats"].values():
         assert row["ours"] <= 1.86
+
+
+def test_the_command_line_and_saving_keep_their_promise():
+    committed = json.loads(bench_command.RESULTS.read_text(encoding="utf-8"))
+    assert {"machine", "date"} <= committed.keys()
+    assert len(committed["results"]) == 5
+    for row in committed["results"]:
+        assert row["figure"] <= row["wish"], row["name"]
+
+
+def test_the_share_of_saving_counts_what_saving_took(monkeypatch):
+    monkeypatch.setattr(bench_command.Run, "save", lambda *_: time.sleep(0.05))
+    share = bench_command.saving_share("bigram", 20)
+    saves = bench_command.TimedRun.spent / 0.05
+    assert saves >= 2  # the first and the last record
+    assert 0 < share < 1
