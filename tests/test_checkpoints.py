@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from itertools import islice
 
@@ -50,6 +51,15 @@ def train_on(run, share=1.0):
     (model, _, card), progress = lesson.resume(run, torch.device("cpu"))
     records = train(model, *texts(), card.training, progress)
     return lesson.recorded(records, run, model, progress, card, texts()[1], share)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Equal to the last bit means with as many threads, here and in other processes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -310,41 +320,64 @@ def test_what_is_forgotten_shows(run, finished, monkeypatch):
         assert not equal(weights, finished), forget
 
 
-def live(root, moment, delay):
-    """A life of a training process: it dies `delay` seconds into it."""
+def live(root, begun):
+    """A life of a training process."""
     torch.set_num_threads(1)
-    if moment is not None:
-        signal.setitimer(signal.ITIMER_REAL, delay)
-        signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-    list(train_on(lesson.Run("trial", root)))
+    records = train_on(lesson.Run("trial", root))
+    next(records)
+    begun.set()
+    list(records)
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")
+def kill_after(root, seconds):
+    """Let a process train, and kill it so long after its first step.
+
+    Whether it died of that, and how long it had trained.
+    """
+    process = multiprocessing.get_context("forkserver")
+    process.set_forkserver_preload(["tests.test_checkpoints", "torch._dynamo"])
+    begun = process.Event()
+    child = process.Process(target=live, args=(root, begun))
+    child.start()
+    assert begun.wait(60)
+    start = time.monotonic()
+    child.join(seconds)
+    trained = time.monotonic() - start
+    child.kill()
+    child.join(60)
+    return child.exitcode == -signal.SIGKILL, trained
+
+
+@pytest.mark.skipif(os.name != "posix", reason="forks processes")
 def test_killed_at_thirty_random_moments_it_loads_and_ends_as_never_killed(
     run, finished
 ):
     """SIGKILL leaves no time for anything; half of the time is spent on writing."""
     begun(run)
-    process = multiprocessing.get_context("forkserver")
-    process.set_forkserver_preload(["tests.test_checkpoints"])
-    dice, kills, lives = random.Random(1), 0, 0
-    while kills < 30:
-        lives += 1
-        assert lives < 200
-        child = process.Process(
-            target=live, args=(run.root, lives, dice.uniform(0, 0.08))
-        )
-        child.start()
-        child.join(30)
-        kills += child.exitcode == -signal.SIGKILL
-        lesson.load_checkpoint(run.last())
-        if run.steps()[-1] == CONFIG.steps:  # it got to the end: begin anew
+    died, whole_life = kill_after(run.root, 60)
+    assert not died
+    dice = random.Random(1)
+    kills, half_written, last_steps = 0, 0, set()
+    for _ in range(200):
+        at = run.steps()[-1]
+        if at >= CONFIG.steps - 1:  # it got to its end: begin anew
+            if at < CONFIG.steps:
+                list(train_on(run))
             weights = lesson.load_checkpoint(run.last()).model.state_dict()
             assert equal(weights, finished)
-            for step in run.steps():
-                lesson.shutil.rmtree(run.at(step))
+            lesson.shutil.rmtree(run.folder)
             begun(run)
-    list(train_on(run))
+        kills += kill_after(run.root, dice.uniform(0, whole_life / 3))[0]
+        half_written += any(run.folder.glob(".step-*"))
+        last_steps.add(run.steps()[-1])
+        lesson.load_checkpoint(run.last())
+        if kills == 30:
+            break
+    assert kills == 30
+    assert half_written >= 2
+    assert len(last_steps) >= 8
+    if run.steps()[-1] < CONFIG.steps:
+        list(train_on(run))
     assert equal(lesson.load_checkpoint(run.last()).model.state_dict(), finished)
 
 
