@@ -1,7 +1,11 @@
 """The complete playground and the views of lesson 09, as a learner uses them."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 
 import pytest
 from playwright.sync_api import expect
@@ -653,3 +657,20 @@ def test_shaper_tree_steps_and_scrubber_of_lesson_09(open_lesson):
         for name, view in shown.items():
             lesson.look(view, f"{name}-{theme}")
     lesson.assert_clean()
+
+
+def test_a_run_of_ones_own_is_in_the_picker(copy, open_lesson):
+    (copy / "rhyme.txt").write_text("JULIET: row, row, row your boat.\n" * 40)
+    small = ["--preset", "block", "--context", "16", "--width", "16", "--steps", "30"]
+    command = [sys.executable, "-m", "gpt_lib", "train", "rhyme.txt", "-n", "mine"]
+    where = {**os.environ, "PYTHONPATH": str(copy)}
+    subprocess.run([*command, *small], cwd=copy, env=where, check=True)
+    try:
+        lesson, app = open_workbench(open_lesson)
+        app.get_by_label("Model").first.select_option("mine")
+        app.get_by_role("textbox", name="Prompt").fill("JULIET")
+        generate(app, 20)
+        expect(app.get_by_role("application", name="Text by mine")).to_be_visible()
+        lesson.assert_clean()
+    finally:
+        shutil.rmtree(copy / "runs")
