@@ -1,6 +1,5 @@
 """Every model at hand, by name: those of the course, and the learner's runs."""
 
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -85,6 +84,7 @@ def writers(root: Path = RUNS) -> dict[str, Writer]:
 def row(name: str, root: Path = RUNS) -> dict[str, Any]:
     """What the table of models says of one; of a run its best checkpoint."""
     model, _, card = load(name, root)
+    loss = card.validation_loss  # None before the first step
     return {
         "model": name,
         "kind": card.architecture,
@@ -92,6 +92,6 @@ def row(name: str, root: Path = RUNS) -> dict[str, Any]:
         "text": Path(card.text).stem,
         "steps": card.step,
         "of": card.training.steps,
-        "loss": round(card.validation_loss or math.nan, 3),
+        "loss": None if loss is None else round(loss, 3),
         "trained": card.date,
     }

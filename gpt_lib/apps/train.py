@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from gpt_lib.apps.ladder import STAGES
 from gpt_lib.apps.models import SHIPPED, run_names
 from gpt_lib.apps.shipped import RECIPES
 from gpt_lib.checkpoints import (
@@ -32,8 +31,6 @@ from gpt_lib.gpt import PRESETS as GPT_SHAPES
 from gpt_lib.gpt import GPTConfig
 from gpt_lib.text import TEXTS, CharTokenizer, load_text, split
 from gpt_lib.training import Progress, TrainingConfig, train, validation_loss
-
-RATES = {stage.name: stage.learning_rate for stage in STAGES}
 
 
 def presets() -> dict[str, tuple[str, dict[str, Any], float]]:
