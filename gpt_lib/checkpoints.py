@@ -455,10 +455,10 @@ def recorded(
 ) -> Iterator[Record]:
     """Hand the records of a training on, and save the run along the way.
 
-    Saves at the first and the last record, when it is closed, and between as long as
-    all saving, with the estimate of its loss, takes at most `share` of the time.
+    Saves at the first and the last record, when it is closed, and between as often as
+    all saving, with the estimates of the loss, fits into `share` of the time.
     """
-    begun, spent = time.perf_counter(), 0.0
+    begun, spent, latest = time.perf_counter(), 0.0, 0.0
     machine = describe(str(validation_ids.device))
     history = list(card.history)
 
@@ -471,9 +471,11 @@ def recorded(
         history.append(record)
         start, last = time.perf_counter(), record.step == record.steps
         # After the last step one record is still to come, which belongs to it.
-        if last or (spent <= share * (start - begun) and progress.step < record.steps):
+        due = spent + latest <= share * (start - begun) and progress.step < record.steps
+        if due or last:
             put_aside()
-            spent += time.perf_counter() - start
+            latest = time.perf_counter() - start
+            spent += latest
         try:
             yield record
         except GeneratorExit:  # nobody asks for more: the run ends here

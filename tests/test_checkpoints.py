@@ -689,5 +689,5 @@ def test_saving_takes_its_share_of_the_time_and_no_more(tmp_path, monkeypatch):
     records = train(model, *texts(), config, progress)
     for _ in lesson.recorded(records, run, model, progress, card, texts()[1]):
         clock[0] += 0.5  # a step takes as long as a save
-    # 1000 s of training: 1 % are 20 saves; the first and the last come on top.
-    assert 18 <= Timed.saves <= 23
+    # 1000 s of training: 1 % are 20 saves, the last one is among them.
+    assert 18 <= Timed.saves <= 21

@@ -184,6 +184,18 @@ def guarded(work: Callable[[], Any]) -> Any:
         raise fail(error) from None
 
 
+def shown(value: Any) -> str:
+    """A cell of the table: whole numbers grouped, losses to three places."""
+    match value:
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:.3f}"
+        case None:
+            return "–"
+    return str(value)
+
+
 @app.command()
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
@@ -204,13 +216,14 @@ def models(
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="")
+    wholes = [each.pop("of") for each in rows]
     for column in rows[0]:
         right = isinstance(rows[0][column], int | float)
         table.add_column(column, justify="right" if right else "left")
-    for each in rows:
-        table.add_row(
-            *(f"{v:,}" if isinstance(v, int) else str(v) for v in each.values())
-        )
+    for each, whole in zip(rows, wholes, strict=True):
+        if each["steps"] < whole:
+            each["steps"] = f"{each['steps']:,} of {whole:,}"
+        table.add_row(*map(shown, each.values()))
     Console(highlight=False).print(table)
 
 

@@ -1,8 +1,7 @@
 """The exercises of lesson 10."""
 
 import json
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -192,59 +191,64 @@ save = Exercise(
 )
 
 
-def whole_steps(names: Iterable[str], pattern: str = r"step-([0-9]{6,})") -> list[int]:
-    """Solution: the whole name must fit."""
-    found = (re.fullmatch(pattern, name) for name in names)
-    return sorted(int(name[1]) for name in found if name)
+def steps_needed(losses: dict[int, float | None], last: int = 2) -> list[int]:
+    """Solution: the best and the last two, each once."""
+    measured = [step for step in losses if losses[step] is not None]
+    best = sorted(measured, key=lambda step: losses[step])[:1]
+    return sorted({*best, *sorted(losses)[len(losses) - last :]})
 
 
-def searched(names: Iterable[str]) -> list[int]:
-    """Mistake: the pattern is looked for anywhere in the name."""
-    found = (re.search(r"step-([0-9]{6,})", name) for name in names)
-    return sorted(int(name[1]) for name in found if name)
+def without_loss_first(losses: dict[int, float | None]) -> list[int]:
+    """Mistake: a loss that was not measured counts as nought."""
+    return steps_needed({step: loss or 0.0 for step, loss in losses.items()})
 
 
-steps_in = Exercise(
-    solution=whole_steps,
+needed = Exercise(
+    solution=steps_needed,
     inputs=lambda: [
-        (["step-000300", "step-000100", ".step-000400.new", ".lock", "step-abcdef"],),
-        (["step-000007.old", "step-000005"],),
-        (["step-999999", "step-1000000", "notes.txt", "step-12", "step-000200"],),
-        ([],),
+        ({100: 3.1, 200: 2.4, 300: 2.6, 400: 2.7},),
+        ({400: 2.2, 100: 3.1, 300: 2.6, 200: 2.4},),  # as a disk may list them
+        ({300: None, 100: 2.9, 200: None, 400: 2.8, 500: 3.0, 600: 3.3},),
+        ({1: None},),
+        ({},),
     ],
     mistakes={
-        "anywhere": (
-            searched,
-            "`.step-000400.new` is still being written, and you count it: compare the"
-            " whole name.",
+        "the last two": (
+            lambda losses: sorted(losses)[-2:],
+            "The best one is gone: after it the model overfitted, and nothing brings"
+            " it back.",
         ),
-        "only the beginning": (
-            lambda names: sorted(
-                int(found[1])
-                for found in (re.match(r"step-([0-9]{6,})", name) for name in names)
-                if found
+        "the best and the last": (
+            lambda losses: steps_needed(losses, last=1),
+            "You keep one of the newest: if that one is damaged, a whole stretch of"
+            " training is lost. Keep two.",
+        ),
+        "the worst": (
+            lambda losses: steps_needed(
+                {s: None if x is None else -x for s, x in losses.items()}
             ),
-            "`step-000007.old` only begins like one: compare the whole name.",
+            "You kept the highest loss. Lower is better.",
         ),
-        "sorted as text": (
-            lambda names: [
-                int(text) for text in sorted(str(step) for step in whole_steps(names))
-            ],
-            "As text 1000000 comes before 999999. Sort the numbers.",
+        "not measured": (
+            without_loss_first,
+            "A loss of `None` was not measured; you take it for the lowest.",
         ),
-        "six digits only": (
-            lambda names: whole_steps(names, r"step-([0-9]{6})"),
-            "A run of a million steps has seven digits: at least six, not just six.",
-        ),
-        "any digits": (
-            lambda names: whole_steps(names, r"step-([0-9]+)"),
-            "`step-12` is none of ours: at least six digits.",
+        "twice": (
+            lambda losses: sorted(
+                [*steps_needed(losses, last=0), *sorted(losses)[-2:]]
+            ),
+            "A step that is the best and among the last two is listed twice.",
         ),
         "in the order given": (
-            lambda names: [step for name in names for step in whole_steps([name])],
+            lambda losses: [s for s in losses if s in steps_needed(losses)],
             "They come in no order from the disk: sort them.",
         ),
+        "the last two as given": (
+            lambda losses: sorted(
+                {*steps_needed(losses, last=0), *list(losses)[-2:]}
+            ),
+            "You took the last two as they were given, not the two highest steps.",
+        ),
     },
-    praise="whole ones only, and in order.",
-    part="steps_in",
+    praise="the best for writing, two for going on.",
 )
