@@ -1,13 +1,15 @@
 """The benchmark's arithmetic, and what its committed figures say."""
 
 import json
-import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
+from gpt_lib import checkpoints
 from gpt_lib.apps import bench, bench_command
+from gpt_lib.training import train
 
 COMMITTED = json.loads(bench.RESULTS.read_text(encoding="utf-8"))
 
@@ -74,9 +76,27 @@ def test_the_command_line_and_saving_keep_their_promise():
         assert row["figure"] <= row["wish"], row["name"]
 
 
-def test_the_share_of_saving_counts_what_saving_took(monkeypatch):
-    monkeypatch.setattr(bench_command.Run, "save", lambda *_: time.sleep(0.05))
+def test_the_share_of_saving_counts_all_the_trainer_waits_for(monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    clock.perf_counter = lambda: clock.now
+
+    def takes(seconds, function=lambda *_: 1.0):
+        def timed(*given):
+            clock.now += seconds
+            return function(*given)
+
+        return timed
+
+    def slow_train(*given):
+        for record in train(*given):
+            clock.now += 10
+            yield record
+
+    monkeypatch.setattr(bench_command, "time", clock)
+    monkeypatch.setattr(bench_command, "train", slow_train)
+    monkeypatch.setattr(checkpoints, "time", clock)
+    monkeypatch.setattr(checkpoints, "estimate_loss", takes(2))
+    monkeypatch.setattr(bench_command.Run, "save", takes(1))
+    records = 21  # of 20 steps, and the start; the first and the last are saved
     share = bench_command.saving_share("bigram", 20)
-    saves = bench_command.TimedRun.spent / 0.05
-    assert saves >= 2  # the first and the last record
-    assert 0 < share < 1
+    assert share == pytest.approx(2 * (2 + 1) / (records * 10 + 2 * (2 + 1)))

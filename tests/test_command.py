@@ -92,7 +92,9 @@ def test_a_text_becomes_a_model_that_is_listed_and_writes(folder, trained):
     assert "60/60" in trained.stderr
     assert "loss=" in trained.stderr
     table = call(folder, "models").stdout
-    assert re.search(r"^mine +block +[\d,]+ +rhyme +\d+ (of 60)? +\d\.\d+ ", table, re.M)
+    assert re.search(
+        r"^mine +block +[\d,]+ +rhyme +\d+ (of 60)? +\d\.\d+ ", table, re.M
+    )
     assert re.search(r"^shakespeare +GPT +1,276,160 ", table, re.M)
     rows = json.loads(call(folder, "models", "--json").stdout)
     assert [row["model"] for row in rows] == [*models.SHIPPED, "mine"]

@@ -244,9 +244,7 @@ needed = Exercise(
             "They come in no order from the disk: sort them.",
         ),
         "the last two as given": (
-            lambda losses: sorted(
-                {*steps_needed(losses, last=0), *list(losses)[-2:]}
-            ),
+            lambda losses: sorted({*steps_needed(losses, last=0), *list(losses)[-2:]}),
             "You took the last two as they were given, not the two highest steps.",
         ),
     },
