@@ -13,6 +13,7 @@ Reading order, which is also the order in which a module may import another:
  9. `gpt`          the whole model, its config, and what it expected of a text
 10. `generation`   from logits to text: sampling, streams, beams
 11. `checkpoints`  a run on disk: written whole, read without trust, resumed exactly
+12. `speed`        what a machine can do, and a recipe for a faster step
 
 Beside them, written by hand: `views` (pictures and widgets), `check` (exercises that
 name the mistake) and `apps` (the command line, and the tools behind `make`).

@@ -4,7 +4,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -49,6 +49,11 @@ def training_step(
     length = clip_gradient(model, clip)
     optimizer.step()
     return loss.detach(), length
+
+
+Learn = Callable[
+    [nn.Module, torch.optim.Optimizer, Tensor, Tensor, float], tuple[Tensor, Tensor]
+]
 
 
 @dataclass(frozen=True)
@@ -191,10 +196,12 @@ def train(
     validation_ids: Tensor,
     config: TrainingConfig = TrainingConfig(),
     progress: Progress | None = None,
+    learn: Learn = training_step,
 ) -> Iterator[Record]:
     """Train `model` in place on ids (N,); a generator of records.
 
-    Goes on from `progress`, if any. The last record is of the finished model.
+    Goes on from `progress`, if any. The last record is of the finished model. `learn`
+    makes the steps.
 
     Raises:
         ValueError: a text is too short for the context, or no step is left.
@@ -213,9 +220,11 @@ def train(
         estimates = [estimate_loss(model, p, config) if look else None for p in parts]
         begun = time.perf_counter()
         if not last:
-            rate = optimizer.param_groups[0]["lr"] = learning_rate(step, config)
+            rate = learning_rate(step, config)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
             x, y = next(windows)
-            loss, length = training_step(model, optimizer, x, y, config.clip)
+            loss, length = learn(model, optimizer, x, y, config.clip)
             progress.step = step + 1
         due = look or step % config.record_every == 0
         numbers = (length.item(), loss.item()) if due else ()  # waits for a GPU

@@ -254,3 +254,13 @@ def test_a_text_too_short_for_the_context_is_an_error(device):
     ids = torch.zeros(10, dtype=torch.long, device=device)
     with pytest.raises(ValueError, match="10 ids is too short for a context of 16"):
         next(lesson.train(Bigram(5).to(device), ids, ids, config()))
+
+
+def test_every_parameter_group_gets_the_rate():
+    model = Bigram(17)
+    groups = [{"params": [model.table.weight]}, {"params": [torch.zeros(1)]}]
+    optimizer = torch.optim.SGD(groups, lr=9.0)
+    config = lesson.TrainingConfig(steps=2, warmup=0, learning_rate=0.5)
+    ids = torch.randint(17, (400,))
+    next(lesson.train(model, ids, ids, config, lesson.Progress(optimizer)))
+    assert {group["lr"] for group in optimizer.param_groups} == {0.5}

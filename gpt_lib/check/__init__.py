@@ -10,6 +10,7 @@ from gpt_lib.check import (
     generation,
     gpt,
     heads,
+    speed,
     text,
     training,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "generation",
     "gpt",
     "heads",
+    "speed",
     "text",
     "training",
 ]

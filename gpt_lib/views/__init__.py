@@ -10,6 +10,7 @@ from gpt_lib.views.mixer import mixer
 from gpt_lib.views.picture import Panel, Picture, View, visible
 from gpt_lib.views.playground import Playground
 from gpt_lib.views.predict import predict
+from gpt_lib.views.roof import roofline
 from gpt_lib.views.scrubber import scrubber
 from gpt_lib.views.shaper import shaper
 from gpt_lib.views.steps import attention_steps
@@ -40,6 +41,7 @@ __all__ = [
     "picture_of_chances",
     "predict",
     "questions",
+    "roofline",
     "scrubber",
     "shaper",
     "tokens_text",

@@ -94,6 +94,7 @@ def curves(
     y_label: str,
     lines: Mapping[str, float] | None = None,
     faint: Collection[str] = (),
+    logarithmic: str = "",
 ) -> Picture:
     """Named curves on one pair of axes, over named horizontal `lines`.
 
@@ -104,6 +105,7 @@ def curves(
         y_label: the vertical quantity and its unit.
         lines: name -> height, such as the loss of a guess to compare with.
         faint: names of noisy curves, to be drawn thin.
+        logarithmic: the axes that are: "x", "y" or "xy".
     """
     figure, axes = new_figure()
     words = []
@@ -129,6 +131,8 @@ def curves(
         )
         words.append(f"line {name} at {level:.3f}")
     axes.set(xlabel=x_label, ylabel=y_label)
+    for axis in logarithmic:
+        axes.set(**{f"{axis}scale": "log"})
     axes.set_title(title, loc="left", fontsize=11)
     if series:
         axes.legend(fontsize=9, framealpha=1, edgecolor="white")
