@@ -14,6 +14,7 @@ Reading order, which is also the order in which a module may import another:
 10. `generation`   from logits to text: sampling, streams, beams
 11. `checkpoints`  a run on disk: written whole, read without trust, resumed exactly
 12. `speed`        what a machine can do, and a recipe for a faster step
+13. `cache`        what was read once is not read again
 
 Beside them, written by hand: `views` (pictures and widgets), `check` (exercises that
 name the mistake) and `apps` (the command line, and the tools behind `make`).

@@ -95,6 +95,13 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
     return config.learning_rate * (config.final_share + (1 - config.final_share) * fall)
 
 
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> float:
+    """Give every group of parameters this rate; gives it back."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    return rate
+
+
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Switch off gradients and dropout for a while; the old mode comes back."""
@@ -200,8 +207,7 @@ def train(
 ) -> Iterator[Record]:
     """Train `model` in place on ids (N,); a generator of records.
 
-    Goes on from `progress`, if any. The last record is of the finished model. `learn`
-    makes the steps.
+    Goes on from `progress`; `learn` makes the steps. Last comes the finished model.
 
     Raises:
         ValueError: a text is too short for the context, or no step is left.
@@ -220,9 +226,7 @@ def train(
         estimates = [estimate_loss(model, p, config) if look else None for p in parts]
         begun = time.perf_counter()
         if not last:
-            rate = learning_rate(step, config)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            rate = set_rate(optimizer, learning_rate(step, config))
             x, y = next(windows)
             loss, length = learn(model, optimizer, x, y, config.clip)
             progress.step = step + 1
@@ -230,6 +234,5 @@ def train(
         numbers = (length.item(), loss.item()) if due else ()  # waits for a GPU
         progress.seconds += time.perf_counter() - begun
         if due:
-            tokens = min(step + 1, config.steps) * x.numel()
-            past = step, config.steps, tokens, progress.seconds, rate
+            past = step, config.steps, progress.step * x.numel(), progress.seconds, rate
             yield Record(*past, *numbers, *estimates)

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gpt_lib import cache  # noqa: F401  (a GPT is read with a memory from here on)
 from gpt_lib.checkpoints import (
     RUNS,
     CheckpointError,

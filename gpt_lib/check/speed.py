@@ -162,7 +162,7 @@ gradients = Exercise(
         ),
         "left over": (
             lambda *given: in_parts(*given, clear=False),
-            "What was in `.grad` before is still there: `model.zero_grad()` comes first.",
+            "What was in `.grad` before is still there: clear it first.",
         ),
     },
     praise="a batch of any size, in the memory of its largest part.",

@@ -1,0 +1,216 @@
+"""Cached equals uncached: in pieces, for padded rows, at the end of the context."""
+
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpt_lib import cache as lesson
+from gpt_lib.block import OneBlock
+from gpt_lib.generation import Sampling, Writer, next_logits, reading, stream
+from gpt_lib.gpt import GPT, GPTConfig
+from gpt_lib.text import CharTokenizer
+
+V, CONTEXT = 11, 12
+near = partial(torch.testing.assert_close, atol=1e-5, rtol=1e-4)
+
+
+def make_model(device="cpu", dropout=0.0, **shape):
+    torch.manual_seed(0)
+    shape = {"width": 24, "heads": 3, "depth": 2, "context": CONTEXT} | shape
+    model = GPT(GPTConfig(V, dropout=dropout, **shape)).to(device).eval()
+    for parameter in model.parameters():  # far from the quiet start
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model
+
+
+def some_ids(rows, length, seed=1):
+    dice = torch.Generator().manual_seed(seed)
+    return torch.randint(V, (rows, length), generator=dice)
+
+
+MODEL = make_model()
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=CONTEXT), st.integers(1, 3))
+def test_read_in_any_pieces_it_is_the_same_model(sizes, rows):
+    ids = some_ids(rows, min(sum(sizes), CONTEXT))
+    cached = lesson.CachedGPT(MODEL, rows)
+    found = torch.cat([cached.read(piece) for piece in pieces_of(ids, sizes)], dim=1)
+    near(found, MODEL(ids))
+    assert cached.length == ids.size(1)
+
+
+def pieces_of(ids, sizes):
+    """The ids cut into pieces of these sizes, as far as they go."""
+    begin = 0
+    for size in sizes:
+        if begin < ids.size(1):
+            yield ids[:, begin : begin + size]
+        begin += size
+
+
+@pytest.mark.parametrize(
+    "shape", [{"heads": 1}, {"depth": 1}, {"width": 6, "heads": 6}]
+)
+def test_any_shape_on_any_device(shape, device):
+    model = make_model(device, **shape)
+    ids = some_ids(2, CONTEXT).to(device)
+    cached = lesson.CachedGPT(model, 2)
+    found = torch.cat([cached.read(piece) for piece in ids.split(5, dim=1)], dim=1)
+    near(found, model(ids), atol=1e-4)
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=4), st.integers(0, 6))
+def test_padded_rows_are_what_they_are_alone(lengths, more):
+    prompts = [some_ids(1, n, seed)[0] for seed, n in enumerate(lengths)]
+    following = some_ids(len(prompts), more, seed=99)
+    ids, starts = lesson.left_padded(prompts)
+    cached = lesson.CachedGPT(MODEL, len(prompts), starts)
+    logits = [cached.read(ids)[:, -1]]
+    logits += [cached.read(each)[:, -1] for each in following.split(1, dim=1) if more]
+    for row, prompt in enumerate(prompts):
+        alone = MODEL(torch.cat([prompt, following[row]])[None])[0]
+        near(torch.stack([each[row] for each in logits]), alone[len(prompt) - 1 :])
+
+
+def test_what_stands_in_the_padding_does_not_matter():
+    ids, starts = lesson.left_padded([some_ids(1, 5)[0], some_ids(1, 2)[0]])
+    other = ids.clone()
+    other[1, : starts[1]] = 7
+    read = [lesson.CachedGPT(MODEL, 2, starts).read(each) for each in (ids, other)]
+    torch.testing.assert_close(read[0][1, 3:], read[1][1, 3:], atol=0, rtol=0)
+    assert read[0].isfinite().all()
+
+
+def test_padding_by_finger():
+    prompts = [torch.tensor([7, 8, 9]), torch.tensor([5]), torch.tensor([3, 4])]
+    ids, starts = lesson.left_padded(prompts)
+    assert ids.tolist() == [[7, 8, 9], [0, 0, 5], [0, 3, 4]]
+    assert starts.tolist() == [0, 2, 1]
+
+
+@pytest.mark.parametrize("prompts", [[], [torch.tensor([1]), torch.tensor([]).long()]])
+def test_an_empty_prompt_is_refused(prompts):
+    with pytest.raises(ValueError, match="at least one token"):
+        lesson.left_padded(prompts)
+
+
+def test_a_full_cache_says_so_and_loses_nothing():
+    cached = lesson.CachedGPT(MODEL)
+    ids = some_ids(1, CONTEXT)
+    cached.read(ids[:, :-1])
+    with pytest.raises(ValueError, match="2 ids after 11 are more than the context of"):
+        cached.read(ids[:, :2])
+    near(cached.read(ids[:, -1:])[:, -1], MODEL(ids)[:, -1])
+
+
+def test_forgetting_goes_back_and_never_forward():
+    cached, ids = lesson.CachedGPT(MODEL), some_ids(1, 6)
+    cached.read(ids)
+    cached.forget(2)
+    near(cached.read(ids[:, 2:]), MODEL(ids)[:, 2:])
+    for wrong in (7, -1):
+        with pytest.raises(ValueError, match=f"length={wrong} must be from 0 to 6"):
+            cached.forget(wrong)
+
+
+def test_dropout_is_off_and_the_mode_stays():
+    model = make_model(dropout=0.5).train()
+    ids = some_ids(1, 4)
+    found = lesson.CachedGPT(model).read(ids)
+    assert model.training
+    near(found, model.eval()(ids))
+
+
+def test_the_memory_is_what_the_formula_says():
+    kept = lesson.CachedGPT(MODEL, rows=3).kept
+    assert kept.numel() * kept.element_size() == lesson.cache_bytes(2, 24, CONTEXT, 3)
+
+
+# Reading, as `stream` does it
+
+
+def test_a_gpt_is_read_with_a_memory_and_other_models_without():
+    assert isinstance(reading(MODEL), lesson.Reading)
+    assert not isinstance(reading(OneBlock(V, 4, 8, 2)), lesson.Reading)
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20)), max_size=6))
+def test_any_series_of_texts_reads_as_without_a_memory(series):
+    """Longer, shorter, the same, another branch, beyond the context: all agree."""
+    read, text = lesson.Reading(MODEL), some_ids(2, 1)
+    for seed, (keep, more) in enumerate(series):
+        new = some_ids(2, more, seed)
+        text = torch.cat([text[:, :keep], new], dim=1)
+        near(read(text), next_logits(MODEL, text))
+
+
+def test_only_what_is_new_is_read(monkeypatch):
+    sizes = []
+    plain = lesson.CachedGPT.read
+
+    def spy(self, ids):
+        sizes.append(ids.size(1))
+        return plain(self, ids)
+
+    monkeypatch.setattr(lesson.CachedGPT, "read", spy)
+    ids, read = some_ids(1, CONTEXT + 2), lesson.Reading(MODEL)
+    for length in (5, 6, 7, 7, 4):
+        read(ids[:, :length])
+    branch = ids[:, :7].clone()
+    branch[0, 2] = (branch[0, 2] + 1) % V
+    read(branch)
+    assert sizes == [5, 1, 1, 1, 1, 5]
+    sizes.clear()
+    for length in (CONTEXT, CONTEXT + 1, CONTEXT + 2):
+        read(ids[:, :length])
+    assert sizes[1:] == [CONTEXT, CONTEXT]  # positions moved: everything is new
+
+
+def test_another_number_of_rows_starts_anew():
+    read = lesson.Reading(MODEL)
+    for rows in (1, 3, 2):
+        ids = some_ids(rows, 5)
+        near(read(ids), next_logits(MODEL, ids))
+
+
+def test_nothing_to_read_is_refused():
+    with pytest.raises(ValueError, match="the prompt is empty"):
+        lesson.Reading(MODEL)(torch.zeros(1, 0, dtype=torch.long))
+
+
+@pytest.mark.parametrize("settings", [{}, {"temperature": 0.7, "top_k": 4}])
+def test_the_stream_writes_the_same_text_with_and_without(
+    monkeypatch, settings, device
+):
+    model = make_model(device)
+    ids, how = some_ids(3, 2), (40, Sampling(**settings), 5)  # far beyond the context
+    with_memory = list(stream(model, ids, *how))
+    monkeypatch.setattr(
+        "gpt_lib.generation.reading", lambda model: partial(next_logits, model)
+    )
+    without = list(stream(model, ids, *how))
+    for ours, theirs in zip(with_memory, without, strict=True):
+        assert torch.equal(ours.ids, theirs.ids)
+        near(ours.chances, theirs.chances, atol=1e-4)
+
+
+def test_two_streams_of_one_model_do_not_mix():
+    ids = some_ids(1, 3)
+    alone = [step.ids for step in stream(MODEL, ids, 8, seed=1)]
+    pair = zip(stream(MODEL, ids, 8, seed=1), stream(MODEL, ids, 8, seed=2))
+    assert alone == [one.ids for one, _ in pair]
+
+
+def test_a_writer_gets_it_without_asking(monkeypatch):
+    calls = []
+    plain = lesson.Reading.__call__
+    monkeypatch.setattr(
+        lesson.Reading, "__call__", lambda *given: calls.append(1) or plain(*given)
+    )
+    writer = Writer(MODEL, CharTokenizer("abcdefghijk"))
+    list(writer.stream([1, 2], 5))
+    assert len(calls) == 5
