@@ -19,6 +19,14 @@ def cache_bytes(depth: int, width: int, context: int, rows: int, size: int = 4) 
     return 2 * depth * width * context * rows * size
 
 
+def check_room(begin: int, end: int, context: int) -> None:
+    """Raises: ValueError if the context has no room for slots from begin to end."""
+    if end > context:
+        raise ValueError(
+            f"{end - begin} ids after {begin} are more than the context of {context}"
+        )
+
+
 class Tables(NamedTuple):
     """The numbers of a block, laid out for a step: (from, to), not (to, from)."""
 
@@ -45,6 +53,28 @@ class Tables(NamedTuple):
         return cls(norms[0], *turned, norms[1], *both)
 
 
+def read_block(
+    x: Tensor, tables: Tables, kept: Tensor, begin: int, allowed: Tensor | None
+) -> Tensor:
+    """One block for new positions (B · T, C) -> (B · T, C).
+
+    Their keys and values are added to `kept` (2, B, N, slots, H) from slot `begin` on;
+    `allowed` says which slots each may ask, (..., T, slots), and None means all.
+    """
+    _, B, N, _, H = kept.shape
+    T, C = len(x) // B, N * H
+    new = layer_norm(x, (C,), *tables.attention_norm) @ tables.query_key_value
+    query, key, value = new.view(B, T, 3, N, H).permute(2, 0, 3, 1, 4)  # (B, N, T, H)
+    keys, values = kept[..., : begin + T, :]
+    keys[:, :, begin:], values[:, :, begin:] = key, value
+    mixed = scaled_dot_product_attention(query, keys, values, attn_mask=allowed)
+    x = torch.addmm(x, mixed.transpose(1, 2).reshape(B * T, C), tables.merge)
+    bias, table = tables.widen
+    wide = gelu(torch.addmm(bias, layer_norm(x, (C,), *tables.mlp_norm), table))
+    bias, table = tables.narrow
+    return torch.addmm(x, wide, table).add_(bias)
+
+
 def left_padded(prompts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Prompts (T₁,), (T₂,) … -> ids (B, T), and where each row starts (B,).
 
@@ -62,6 +92,21 @@ def left_padded(prompts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     return torch.stack(rows), starts
 
 
+def places(begin: int, end: int, starts: Tensor) -> Tensor:
+    """The positions of slots in rows that start at `starts` (B,): (B, T)"""
+    slots = torch.arange(begin, end, device=starts.device)
+    return (slots - starts[:, None]).clamp(min=0)
+
+
+def allowed_slots(begin: int, end: int, starts: Tensor) -> Tensor:
+    """Which slots (columns) each new slot (rows) may ask: (B, 1, T, end)"""
+    slots = torch.arange(end, device=starts.device)
+    new = slots[begin:, None]
+    text = slots >= starts[:, None, None, None]  # (B, 1, 1, end)
+    # Padding asks itself, or its softmax would be over nothing.
+    return (slots <= new) & (text | (slots == new))
+
+
 class CachedGPT:
     """A GPT that keeps the keys and values of what it has read, B rows at once.
 
@@ -76,8 +121,8 @@ class CachedGPT:
         size = config.width // config.heads
         shape = config.depth, 2, rows, config.heads, config.context, size
         self.kept = torch.zeros(shape, device=like.device, dtype=like.dtype)
-        padded = starts is not None and starts.any()
-        self.starts = starts.to(like.device) if padded else None
+        starts = torch.zeros(rows, dtype=torch.long) if starts is None else starts
+        self.starts, self.padded = starts.to(like.device), bool(starts.any())
 
     @torch.inference_mode()
     def read(self, ids: Tensor) -> Tensor:
@@ -86,71 +131,17 @@ class CachedGPT:
         Raises:
             ValueError: they do not fit into what is left of the context.
         """
-        begin, end = self.length, self.length + ids.size(1)
-        if end > self.model.context:
-            raise ValueError(
-                f"{ids.size(1)} ids after {begin} are more than the context of"
-                f" {self.model.context}"
-            )
-        ids = ids.to(self.kept.device)
-        x = (self.model.embed(ids) + self.places(begin, end)).flatten(0, 1)
-        allowed = self.allowed(begin, end)
+        begin, end, model = self.length, self.length + ids.size(1), self.model
+        check_room(begin, end, model.context)
+        place = places(begin, end, self.starts) if self.padded else slice(begin, end)
+        x = model.embed(ids.to(self.kept.device)) + model.position.weight[place]
+        x = x.flatten(0, 1)  # (B · T, C)
+        everything = end == begin + 1 and not self.padded
+        allowed = None if everything else allowed_slots(begin, end, self.starts)
         for tables, kept in zip(self.tables, self.kept):
-            x = self.step(x, tables, kept, begin, allowed)
+            x = read_block(x, tables, kept, begin, allowed)
         self.length = end
-        norm = self.model.norm
-        x = layer_norm(x, norm.normalized_shape, norm.weight, norm.bias)
-        return (x @ self.unembed).view(*ids.shape, -1)
-
-    def step(
-        self,
-        x: Tensor,
-        tables: Tables,
-        kept: Tensor,
-        begin: int,
-        allowed: Tensor | None,
-    ) -> Tensor:
-        """One block: (B · T, C) -> (B · T, C), with kept (2, B, N, slots, H)."""
-        _, B, N, _, H = kept.shape
-        T, C = len(x) // B, N * H
-        new = layer_norm(x, (C,), *tables.attention_norm) @ tables.query_key_value
-        q, *new = new.view(B, T, 3, N, H).permute(2, 0, 3, 1, 4)  # (B, N, T, H)
-        for memory, part in zip(kept, new):
-            memory[:, :, begin : begin + T] = part
-        keys, values = kept[..., : begin + T, :]
-        mixed = scaled_dot_product_attention(q, keys, values, attn_mask=allowed)
-        x = torch.addmm(x, mixed.transpose(1, 2).reshape(B * T, C), tables.merge)
-        bias, table = tables.widen
-        wide = gelu(torch.addmm(bias, layer_norm(x, (C,), *tables.mlp_norm), table))
-        bias, table = tables.narrow
-        return torch.addmm(x, wide, table).add_(bias)
-
-    def places(self, begin: int, end: int) -> Tensor:
-        """The position embeddings of slots: (T, C), or (B, T, C) for padded rows."""
-        table = self.model.position.weight
-        if self.starts is None:
-            return table[begin:end]
-        slots = torch.arange(begin, end, device=table.device)
-        return table[(slots - self.starts[:, None]).clamp(min=0)]
-
-    def allowed(self, begin: int, end: int) -> Tensor | None:
-        """Which slots (columns) each new position (rows) may ask; None for all."""
-        if self.starts is None and end - begin == 1:
-            return None
-        slots = torch.arange(end, device=self.kept.device)
-        new = slots[begin:, None]
-        past = slots <= new  # (T, end)
-        if self.starts is None:
-            return past
-        text = slots >= self.starts[:, None, None, None]  # (B, 1, 1, end)
-        # Padding asks itself, or its softmax would be over nothing.
-        return past & (text | (slots == new))
-
-    def forget(self, length: int) -> None:
-        """Back to the first `length` slots."""
-        if not 0 <= length <= self.length:
-            raise ValueError(f"length={length} must be from 0 to {self.length}")
-        self.length = length
+        return (model.norm(x) @ self.unembed).unflatten(0, ids.shape)
 
 
 @reading.register(GPT)
@@ -174,7 +165,7 @@ class Reading:
         if self.cached is None or len(ids) != len(self.seen):
             self.cached, self.seen = CachedGPT(self.model, len(ids)), ids[:, :0]
         known = self.known(ids)
-        self.cached.forget(known)
+        self.cached.length = known  # what is behind it is forgotten
         logits = self.cached.read(ids[:, known:])[:, -1].cpu()
         self.seen = ids
         return logits

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
+from torch.optim import Optimizer
 
 from .gpt import GPTConfig
 from .training import clip_gradient
@@ -116,70 +117,80 @@ def pick_attention(
     return min(times, key=times.get)
 
 
+def backward_in_parts(
+    read: Callable[[Tensor], Tensor],
+    x: Tensor,
+    y: Tensor,
+    parts: int,
+    scale: Callable[[Tensor], Tensor] = lambda loss: loss,
+) -> Tensor:
+    """Add the gradient of the mean loss on x and y (B, T) to the model's own.
+
+    Gives back that loss. Only one part at a time is in memory.
+
+    Raises:
+        ValueError: more parts than rows.
+    """
+    if parts > len(x):
+        raise ValueError(f"parts={parts} are more than the {len(x)} rows")
+    total = torch.zeros((), device=x.device)
+    for part, target in zip(x.chunk(parts), y.chunk(parts)):
+        loss = cross_entropy(read(part).float().flatten(0, 1), target.flatten())
+        share = loss * (len(part) / len(x))  # the last part may be smaller
+        scale(share).backward()
+        total += share.detach()
+    return total
+
+
+@contextmanager
+def chosen(
+    precision: torch.dtype, attention: str, device: torch.device
+) -> Iterator[None]:
+    """In here products have this precision, and attention is done this way."""
+    mixed = precision != torch.float32
+    with (
+        torch.autocast(device.type, precision, enabled=mixed),
+        sdpa_kernel(ATTENTIONS[attention]),
+    ):
+        yield
+
+
 @dataclass
 class Recipe:
     """How to make a training step; called as `training_step` is."""
 
-    precision: torch.dtype = torch.float32
+    precision: torch.dtype = torch.float32  # or bfloat16, or float16
     attention: str = "fused"  # or "plain"
     parts: int = 1  # the batch goes through in as many, to save memory
     scaler: torch.amp.GradScaler = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.precision not in (torch.float32, torch.bfloat16, torch.float16):
-            raise ValueError(
-                f"precision={self.precision} must be float32, bfloat16 or float16"
-            )
+            raise ValueError(f"precision={self.precision} must be a float of 32 or 16")
         if self.attention not in ATTENTIONS:
-            raise ValueError(
-                f"attention={self.attention!r} must be one of {', '.join(ATTENTIONS)}"
-            )
+            raise ValueError(f"attention={self.attention!r} must be plain or fused")
         if self.parts < 1:
             raise ValueError(f"parts={self.parts} must be at least 1")
-        # Small gradients are zero in float16, unless the loss is scaled up.
-        small = self.precision == torch.float16
+        small = self.precision == torch.float16  # its small gradients would be zero
         kind = "cuda" if torch.cuda.is_available() else "cpu"
         self.scaler = torch.amp.GradScaler(kind, enabled=small)
 
     def __call__(
-        self,
-        model: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        x: Tensor,
-        y: Tensor,
-        clip: float,
+        self, model: nn.Module, optimizer: Optimizer, x: Tensor, y: Tensor, clip: float
     ) -> tuple[Tensor, Tensor]:
-        """Learn from x and y (B, T): the loss before, and the gradient's length.
+        """Learn from x and y (B, T): the loss before, and the gradient's length."""
 
-        Raises:
-            ValueError: more parts than rows.
-        """
-        if self.parts > len(x):
-            raise ValueError(f"parts={self.parts} are more than the {len(x)} rows")
+        def read(ids: Tensor) -> Tensor:
+            with chosen(self.precision, self.attention, x.device):
+                return model(ids)
+
         optimizer.zero_grad()
-        total = torch.zeros((), device=x.device)
-        for part, target in zip(x.chunk(self.parts), y.chunk(self.parts)):
-            with self.chosen(x.device):
-                logits = model(part)
-            loss = cross_entropy(logits.float().flatten(0, 1), target.flatten())
-            share = loss * (len(part) / len(x))  # the last part may be smaller
-            self.scaler.scale(share).backward()
-            total += share.detach()
+        loss = backward_in_parts(read, x, y, self.parts, self.scaler.scale)
         self.scaler.unscale_(optimizer)
         length = clip_gradient(model, clip)
         self.scaler.step(optimizer)
         self.scaler.update()
-        return total, length
-
-    @contextmanager
-    def chosen(self, device: torch.device) -> Iterator[None]:
-        """In here products have this precision, and attention is done this way."""
-        mixed = self.precision != torch.float32
-        with (
-            torch.autocast(device.type, self.precision, enabled=mixed),
-            sdpa_kernel(ATTENTIONS[self.attention]),
-        ):
-            yield
+        return loss, length
 
 
 def ahead(
