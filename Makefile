@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB_ARGS ?=
 
-.PHONY: help lab test check lessons browser export notebooks restore bench ladder models setup
+.PHONY: help lab test check lessons browser export notebooks restore bench ladder ablation race races models setup
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -50,6 +50,15 @@ bench: setup ## speed, memory and loss beside peers; playground, commands (14 mi
 	$(RUN) -m gpt_lib.apps.bench
 	$(RUN) -m gpt_lib.apps.bench_command
 	$(RUN) -m pytest tests/browser/bench_playground.py --quiet --capture=no
+
+ablation: setup ## undo each swap of lesson 13, three seeds each (15 minutes)
+	$(RUN) -m gpt_lib.apps.ablation
+
+race: setup ## the best loss in SECONDS=100, with SEED=1
+	$(RUN) -m gpt_lib.apps.race --seconds $(or $(SECONDS),100) --seed $(or $(SEED),1)
+
+races: setup ## the committed races again (20 minutes)
+	$(RUN) -m gpt_lib.apps.race --all
 
 ladder: setup ## train every stage again, three seeds each (40 minutes)
 	$(RUN) -m gpt_lib.apps.ladder

@@ -15,6 +15,8 @@ Reading order, which is also the order in which a module may import another:
 11. `checkpoints`  a run on disk: written whole, read without trust, resumed exactly
 12. `speed`        what a machine can do, and a recipe for a faster step
 13. `cache`        what was read once is not read again
+14. `modern`       today's parts, each with a switch
+15. `muon`         AdamW and Muon written out, and training by the clock
 
 Beside them, written by hand: `views` (pictures and widgets), `check` (exercises that
 name the mistake) and `apps` (the command line, and the tools behind `make`).

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention
 
 from .block import Block
@@ -148,10 +148,11 @@ class CachedGPT:
 class Reading:
     """From ids (B, T) to logits (B, V), as `next_logits`, but with a memory."""
 
-    def __init__(self, model: GPT) -> None:
-        self.model = model
+    kind: type = CachedGPT
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model, self.cached = model, None
         self.seen = torch.zeros(0, 0, dtype=torch.long)  # ids (B, T) in the cache
-        self.cached: CachedGPT | None = None
 
     def __call__(self, ids: Tensor) -> Tensor:
         """What the model says after ids, however long; on the CPU.
@@ -163,7 +164,7 @@ class Reading:
             raise ValueError("the prompt is empty: give at least one token")
         ids = seen_by(self.model, ids)
         if self.cached is None or len(ids) != len(self.seen):
-            self.cached, self.seen = CachedGPT(self.model, len(ids)), ids[:, :0]
+            self.cached, self.seen = self.kind(self.model, len(ids)), ids[:, :0]
         known = self.known(ids)
         self.cached.length = known  # what is behind it is forgotten
         logits = self.cached.read(ids[:, known:])[:, -1].cpu()

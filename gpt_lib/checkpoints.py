@@ -61,7 +61,9 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def build(architecture: str, shape: Mapping[str, int | float]) -> nn.Module:
+def build(
+    architecture: str, shape: Mapping[str, bool | int | float | str]
+) -> nn.Module:
     """A fresh model.
 
     Raises:
@@ -82,7 +84,7 @@ class Card:
     """What a model is, where it comes from, and how far its training is."""
 
     architecture: str  # a name in ARCHITECTURES
-    shape: dict[str, int | float]  # what it is built with
+    shape: dict[str, bool | int | float | str]  # what it is built with
     characters: str  # its vocabulary, by id
     text: str  # the name of what it reads ...
     text_sha256: str  # ... and which text exactly that is
@@ -209,7 +211,8 @@ def check_weights(card: Card, weights: Mapping[str, Tensor], path: Path) -> None
     """Whether the weights are those of the card's model, and numbers all of them."""
     size = sum(tensor.numel() for tensor in weights.values())
     deep = card.shape.get("depth", 1) > len(weights)
-    if deep or max(card.shape.values(), default=0) > max(size, 1_000_000):
+    numbers = [n for n in card.shape.values() if isinstance(n, int | float)]
+    if deep or max(numbers, default=0) > max(size, 1_000_000):
         raise CheckpointError(f"{path} is too small for a model of {card.shape}")
     try:
         with torch.device("meta"):
@@ -376,7 +379,8 @@ def finite_weights(model: nn.Module, step: int) -> dict[str, Tensor]:
     Raises:
         ValueError: some are not finite.
     """
-    weights = {name: t.detach().cpu() for name, t in model.state_dict().items()}
+    # Cloned, since a tied table has two names, and a file wants each tensor once.
+    weights = {name: t.cpu().clone() for name, t in model.state_dict().items()}
     if not all(tensor.isfinite().all() for tensor in weights.values()):
         raise ValueError(
             f"after step {step} the weights are not finite: not saved. A smaller"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 from torch.optim import Optimizer
@@ -191,6 +192,37 @@ class Recipe:
         self.scaler.step(optimizer)
         self.scaler.update()
         return loss, length
+
+
+@dataclass
+class HalfRecipe:
+    """A step computed by a copy of the model in 16 bits; the weights stay in 32."""
+
+    precision: torch.dtype = torch.bfloat16
+    copies: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
+
+    def refresh(self, model: nn.Module) -> None:
+        """Copy the weights, rounded."""
+        weights = {name: p.detach() for name, p in model.named_parameters()}
+        fits = {name: copy.shape for name, copy in self.copies.items()}
+        if fits != {name: weight.shape for name, weight in weights.items()}:
+            self.copies = {n: w.to(self.precision) for n, w in weights.items()}
+        for name, copy in self.copies.items():
+            copy.requires_grad_(False).copy_(weights[name]).requires_grad_()
+
+    def __call__(
+        self, model: nn.Module, optimizer: Optimizer, x: Tensor, y: Tensor, clip: float
+    ) -> tuple[Tensor, Tensor]:
+        """Learn from x and y (B, T): the loss before, and the gradient's length."""
+        self.refresh(model)
+        logits = functional_call(model, self.copies, (x,))
+        loss = cross_entropy(logits.float().flatten(0, 1), y.flatten())
+        gradients = torch.autograd.grad(loss, list(self.copies.values()))
+        for weight, gradient in zip(model.parameters(), gradients):
+            weight.grad = gradient.to(weight.dtype)
+        length = clip_gradient(model, clip)
+        optimizer.step()
+        return loss.detach(), length
 
 
 def ahead(

@@ -55,6 +55,13 @@ Learn = Callable[
     [nn.Module, torch.optim.Optimizer, Tensor, Tensor, float], tuple[Tensor, Tensor]
 ]
 
+# By name, so that a run can write down what it used (lesson 10); lesson 14 adds one.
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "AdamW": lambda model, config: torch.optim.AdamW(
+        model.parameters(), weight_decay=config.weight_decay, fused=True
+    )
+}
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -72,11 +79,15 @@ class TrainingConfig:
     evaluate_every: int = 100  # steps between estimates of the loss
     evaluation_batches: int = 10  # for each estimate
     seed: int = 1  # of the batches, and of dropout
+    optimizer: str = "AdamW"  # a name in OPTIMIZERS
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "context", "record_every", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+        if self.optimizer not in OPTIMIZERS:
+            known = ", ".join(OPTIMIZERS)
+            raise ValueError(f"optimizer={self.optimizer!r} must be one of {known}")
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)} must be above 0")
@@ -96,9 +107,9 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> float:
-    """Give every group of parameters this rate; gives it back."""
+    """Give every group this rate, times its own "share"; gives the rate back."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("share", 1.0)
     return rate
 
 
@@ -188,13 +199,9 @@ class Progress:
 
     @classmethod
     def start(cls, model: nn.Module, config: TrainingConfig) -> "Progress":
-        """Before the first step, with AdamW; sets the global random seed (dropout)."""
+        """Before the first step; sets the global random seed (dropout)."""
         torch.manual_seed(config.seed)
-        return cls(
-            torch.optim.AdamW(
-                model.parameters(), weight_decay=config.weight_decay, fused=True
-            )
-        )
+        return cls(OPTIMIZERS[config.optimizer](model, config))
 
 
 def train(

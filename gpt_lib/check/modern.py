@@ -1,0 +1,144 @@
+"""The exercises of lesson 13."""
+
+import torch
+from torch import Tensor
+
+from gpt_lib.check.exercise import Exercise
+
+
+def by_its_loudness(x: Tensor) -> Tensor:
+    """Solution: divided by the root of the mean square."""
+    return x / x.square().mean(dim=-1, keepdim=True).sqrt()
+
+
+rms_norm = Exercise(
+    solution=by_its_loudness,
+    inputs=lambda: [
+        (torch.tensor([3.0, 4.0]),),
+        (torch.tensor([[1.0, 2, 3, 4], [-5, 0, 5, 10]]),),
+        (torch.arange(1.0, 13).view(2, 2, 3),),
+    ],
+    mistakes={
+        "length 1": (
+            lambda x: x / x.norm(dim=-1, keepdim=True),
+            "Your vectors have length 1. The *mean* of the squares shall be 1, so the"
+            " length is √C.",
+        ),
+        "LayerNorm": (
+            lambda x: by_its_loudness(x - x.mean(dim=-1, keepdim=True)),
+            "You took the mean away first: that is LayerNorm without its weights.",
+        ),
+        "no root": (
+            lambda x: x / x.square().mean(dim=-1, keepdim=True),
+            "You divided by the mean square; take its root.",
+        ),
+        "over everything": (
+            lambda x: x / x.square().mean().sqrt(),
+            "One number for all vectors: each has a loudness of its own (dim=-1).",
+        ),
+        "mean of sizes": (
+            lambda x: x / x.abs().mean(dim=-1, keepdim=True),
+            "That is the mean size; the squares are asked for.",
+        ),
+    },
+    praise="loudness 1, direction as it was.",
+    part="rms_norm",
+)
+
+
+def turned(x: Tensor, angle: Tensor, first: int = 0, sign: float = 1.0) -> Tensor:
+    """Solution: row t by t times the angles."""
+    turns = torch.arange(first, first + len(x))[:, None] * angle * sign
+    a, b = x.chunk(2, dim=-1)
+    cos, sin = turns.cos(), turns.sin()
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
+
+
+def neighbours(x: Tensor, angle: Tensor) -> Tensor:
+    """Mistake: number 2i turns with 2i + 1."""
+    turns = torch.arange(len(x))[:, None] * angle
+    a, b = x[:, 0::2], x[:, 1::2]
+    cos, sin = turns.cos(), turns.sin()
+    return torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-1).flatten(1)
+
+
+def stretched(x: Tensor, angle: Tensor) -> Tensor:
+    """Mistake: both halves get plus."""
+    turns = torch.arange(len(x))[:, None] * angle
+    a, b = x.chunk(2, dim=-1)
+    cos, sin = turns.cos(), turns.sin()
+    return torch.cat([a * cos + b * sin, b * cos + a * sin], dim=-1)
+
+
+def rows(count: int, size: int) -> tuple[Tensor, Tensor]:
+    """Vectors, and a speed for each pair."""
+    dice = torch.Generator().manual_seed(size)
+    x = torch.randn(count, size, generator=dice)
+    return x, 0.5 ** torch.arange(size // 2)
+
+
+turn = Exercise(
+    solution=turned,
+    inputs=lambda: [rows(3, 2), rows(5, 8)],
+    mistakes={
+        "the other way": (
+            lambda x, angle: turned(x, angle, sign=-1.0),
+            "You turn the other way round: the minus belongs to the first half.",
+        ),
+        "from one": (
+            lambda x, angle: turned(x, angle, first=1),
+            "The first row has place 0, and does not turn.",
+        ),
+        "neighbours": (
+            neighbours,
+            "You paired neighbours, 2i with 2i + 1; number i turns with i + H/2.",
+        ),
+        "longer": (
+            stretched,
+            "Your vectors change their length: one of the two sines is negative.",
+        ),
+        "all alike": (
+            lambda x, angle: turned(x, angle[:1].expand_as(angle)),
+            "Every pair turns at the speed of the first; each has its own.",
+        ),
+    },
+    praise="places as angles: only their difference is left in a score.",
+)
+
+
+def each_so_often(part: Tensor, heads: int) -> Tensor:
+    """Solution: neighbours share."""
+    return part.repeat_interleave(heads // part.size(1), dim=1)
+
+
+shared = Exercise(
+    solution=each_so_often,
+    inputs=lambda: [
+        (torch.arange(24.0).view(1, 2, 3, 4), 4),
+        (torch.arange(12.0).view(2, 3, 1, 2), 6),
+        (torch.arange(8.0).view(1, 2, 2, 2), 2),
+    ],
+    mistakes={
+        "in turns": (
+            lambda part, heads: part.repeat(1, heads // part.size(1), 1, 1),
+            "Your copies go 0, 1, 0, 1; neighbours share: 0, 0, 1, 1.",
+        ),
+        "too many": (
+            lambda part, heads: part.repeat_interleave(heads, dim=1),
+            "Each key head is copied `heads` times; together there must be `heads`.",
+        ),
+        "along time": (
+            lambda part, heads: part.repeat_interleave(heads // part.size(1), dim=2),
+            "You repeated positions; the heads are dimension 1.",
+        ),
+        "the first for all": (
+            lambda part, heads: part[:, :1].expand(-1, heads, -1, -1),
+            "Every query head gets key head 0.",
+        ),
+        "as they are": (
+            lambda part, heads: part,
+            "There are still K heads; every query head needs one.",
+        ),
+    },
+    praise="fewer keys to keep, and every head has one to ask.",
+)
