@@ -48,10 +48,11 @@ PEERS := transformers==5.23.0 x-transformers==2.31.10
 bench: setup ## speed, memory and loss beside peers; playground, commands (14 minutes)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(PEERS)
 	$(RUN) -m gpt_lib.apps.bench
+	$(RUN) -m gpt_lib.apps.bench_generation
 	$(RUN) -m gpt_lib.apps.bench_command
 	$(RUN) -m pytest tests/browser/bench_playground.py --quiet --capture=no
 
-ablation: setup ## undo each swap of lesson 13, three seeds each (15 minutes)
+ablation: setup ## undo each swap of lesson 13, three seeds each (10 minutes)
 	$(RUN) -m gpt_lib.apps.ablation
 
 race: setup ## the best loss in SECONDS=100, with SEED=1

@@ -210,9 +210,9 @@ class Trained(NamedTuple):
 def check_weights(card: Card, weights: Mapping[str, Tensor], path: Path) -> None:
     """Whether the weights are those of the card's model, and numbers all of them."""
     size = sum(tensor.numel() for tensor in weights.values())
-    deep = card.shape.get("depth", 1) > len(weights)
-    numbers = [n for n in card.shape.values() if isinstance(n, int | float)]
-    if deep or max(numbers, default=0) > max(size, 1_000_000):
+    numbers = {k: n for k, n in card.shape.items() if isinstance(n, int | float)}
+    deep = numbers.get("depth", 1) > len(weights)
+    if deep or max(numbers.values(), default=0) > max(size, 1_000_000):
         raise CheckpointError(f"{path} is too small for a model of {card.shape}")
     try:
         with torch.device("meta"):

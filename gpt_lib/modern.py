@@ -216,7 +216,7 @@ class Entrance(nn.Module):
     def __init__(self, config: ModernConfig) -> None:
         super().__init__()
         V, C = config.vocab_size, config.width
-        self.vocab_size, self.normed = V, config.norm == "rms"
+        self.characters, self.normed = V, config.norm == "rms"
         self.embed = nn.Embedding(V, C)
         self.pair = nn.Embedding(V * V, C) if config.pairs else None
         learned = config.positions == "learned"
@@ -233,7 +233,7 @@ class Entrance(nn.Module):
         if self.pair is not None:
             front = torch.zeros_like(ids[:, :1]) if before is None else before
             former = torch.cat([front, ids[:, :-1]], dim=1)
-            x = x + self.pair(former * self.vocab_size + ids)
+            x = x + self.pair(former * self.characters + ids)
         if self.position is not None:
             x = x + self.position.weight[begin : begin + ids.size(1)]
         return rms_norm(x) if self.normed else x
@@ -295,6 +295,27 @@ def draw_weights(model: ModernGPT) -> None:
 ARCHITECTURES["modern GPT"] = lambda **shape: ModernGPT(ModernConfig(**shape))
 
 
+def attend_kept(
+    attention: Attention,
+    x: Tensor,
+    kept: Tensor,
+    turns: tuple[Tensor, Tensor] | None,
+    allowed: Tensor | None,
+) -> Tensor:
+    """New positions (B, T, C) ask all that is kept (2, B, key heads, slots, H).
+
+    Their own keys and values are added, in the last slots: (B, T, C) comes back.
+    """
+    query, *new = attention.split(x, turns)
+    for memory, part in zip(kept, new):
+        memory[:, :, -x.size(1) :] = part
+    keys, values = map(attention.shared, kept)
+    mixed = scaled_dot_product_attention(
+        query, keys, values, attn_mask=allowed, scale=attention.scale
+    )
+    return attention.merge(merge_heads(mixed))
+
+
 class CachedModernGPT:
     """A modern GPT that keeps the keys and values of what it has read."""
 
@@ -304,8 +325,8 @@ class CachedModernGPT:
         size = config.width // config.heads
         shape = config.depth, 2, rows, config.key_heads, config.context, size
         self.kept = torch.zeros(shape, device=like.device, dtype=like.dtype)
-        self.ids = torch.zeros(rows, config.context, dtype=torch.long)
-        self.ids = self.ids.to(like.device)
+        ids = torch.zeros(rows, config.context, dtype=torch.long)
+        self.ids = ids.to(like.device)
 
     @torch.inference_mode()
     def read(self, ids: Tensor) -> Tensor:
@@ -315,27 +336,14 @@ class CachedModernGPT:
         self.ids[:, begin:end] = ids
         before = self.ids[:, begin - 1 : begin] if begin else None
         x = model.entrance(self.ids[:, begin:end], begin, before)
-        slots = torch.arange(end, device=x.device)
+        slots, turns = torch.arange(end, device=x.device), model.turns(begin, end)
         allowed = slots <= slots[begin:, None] if end > begin + 1 else None
         for block, kept in zip(model.blocks, self.kept):
-            x = x + self.attend(block, x, kept[..., :end, :], begin, allowed)
+            new = block.attention_norm(x), kept[..., :end, :]
+            x = x + attend_kept(block.attention, *new, turns, allowed)
             x = x + block.mlp(block.mlp_norm(x))
         self.length = end
         return model.leave(x)
-
-    def attend(
-        self, block: ModernBlock, x: Tensor, kept: Tensor, begin: int, allowed: Tensor
-    ) -> Tensor:
-        """What the block's attention adds: (B, T, C) -> (B, T, C)"""
-        attention, turns = block.attention, self.model.turns(begin, kept.size(-2))
-        query, *new = attention.split(block.attention_norm(x), turns)
-        for memory, part in zip(kept, new):
-            memory[:, :, begin:] = part
-        keys, values = map(attention.shared, kept)
-        mixed = scaled_dot_product_attention(
-            query, keys, values, attn_mask=allowed, scale=attention.scale
-        )
-        return attention.merge(merge_heads(mixed))
 
 
 @reading.register(ModernGPT)

@@ -91,13 +91,17 @@ def muon_update(
         weight.add_(step.view_as(weight), alpha=-group["lr"])
 
 
-class Muon(torch.optim.Optimizer):
-    """Muon for the matrices in the blocks, AdamW for everything else.
+def muon_groups(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """The matrices inside the blocks, and everything else."""
+    inside = {id(p) for p in model.blocks.parameters() if p.ndim == 2}
+    matrices = [p for p in model.parameters() if id(p) in inside]
+    return matrices, [p for p in model.parameters() if id(p) not in inside]
 
-    Args:
-        model: its parameters in `blocks` with two axes are the matrices.
-        lr: Muon's rate; AdamW's is `share` of it.
-        weight_decay: of the matrices.
+
+class Muon(torch.optim.Optimizer):
+    """Muon for the matrices in a model's blocks, AdamW for everything else.
+
+    AdamW's rate is `share` of Muon's; only the matrices decay.
     """
 
     def __init__(
@@ -108,16 +112,14 @@ class Muon(torch.optim.Optimizer):
         weight_decay: float = 0.0,
         precision: torch.dtype = torch.float32,
     ) -> None:
-        inside = {id(p) for p in model.blocks.parameters() if p.ndim == 2}
-        parts: list[list[nn.Parameter]] = [[], []]
-        for parameter in model.parameters():
-            parts[id(parameter) in inside].append(parameter)
-        others = {"lr": share * lr, "share": share, "betas": (0.8, 0.95)}
-        others |= {"eps": 1e-10, "weight_decay": 0.0, "kind": "AdamW"}
-        matrices = {"lr": lr, "share": 1.0, "momentum": 0.95, "kind": "Muon"}
-        matrices |= {"weight_decay": weight_decay, "precision": precision}
-        groups = [{"params": parts[0], **others}, {"params": parts[1], **matrices}]
-        super().__init__([group for group in groups if group["params"]], {})
+        matrices, others = muon_groups(model)
+        adamw = {"lr": share * lr, "share": share, "betas": (0.8, 0.95), "eps": 1e-10}
+        muon = {"lr": lr, "share": 1.0, "momentum": 0.95, "precision": precision}
+        groups = [
+            {"params": others, "kind": "AdamW", "weight_decay": 0.0, **adamw},
+            {"params": matrices, "kind": "Muon", "weight_decay": weight_decay, **muon},
+        ]
+        super().__init__(groups, {})
 
     @torch.no_grad()
     def step(self) -> None:

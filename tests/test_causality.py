@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 from gpt_lib.apps.export import ROOT, lessons
 from gpt_lib.attention import future_leak
 from gpt_lib.gpt import GPT, GPTConfig
+from gpt_lib.modern import ModernConfig, ModernGPT
 from gpt_lib.text import CharTokenizer, diary_surprise, split, write_diary
 from gpt_lib.training import TrainingConfig, train, validation_loss
 
@@ -22,7 +23,7 @@ def is_model(thing):
     return (
         inspect.isclass(thing)
         and issubclass(thing, nn.Module)
-        and "vocab_size" in inspect.getsource(thing)
+        and "self.vocab_size" in inspect.getsource(thing)
     )
 
 
@@ -43,12 +44,15 @@ def build(name, dropout=0.0, vocab_size=V):
     if name == "GPT":
         config = GPTConfig(vocab_size, context=8, width=12, heads=3, dropout=dropout)
         return GPT(config)
+    if name == "ModernGPT":
+        shape = {"context": 8, "width": 12, "heads": 3, "key_heads": 1}
+        return ModernGPT(ModernConfig(vocab_size, **shape, dropout=dropout))
     return MODELS[name](vocab_size)
 
 
 def test_every_stage_is_found():
     assert list(MODELS) == [
-        "Bigram", "Averaging", "OneHead", "ManyHeads", "OneBlock", "GPT",
+        "Bigram", "Averaging", "OneHead", "ManyHeads", "OneBlock", "GPT", "ModernGPT",
     ]  # fmt: skip
 
 
@@ -111,10 +115,11 @@ def diary_loss(model, ids, rate):
     return validation_loss(model, parts[1])
 
 
-def test_the_floor_tells_an_honest_model_from_one_that_peeks(diary, device):
+@pytest.mark.parametrize("name", ["OneBlock", "ModernGPT"])
+def test_the_floor_tells_an_honest_model_from_one_that_peeks(diary, name, device):
     ids, floor = diary
     vocab_size = int(ids.max()) + 1
-    honest = build("OneBlock", vocab_size=vocab_size).to(device)
+    honest = build(name, vocab_size=vocab_size).to(device)
     assert floor < diary_loss(honest, ids, 0.006) < 1.5
     peeking = Peeking(vocab_size).to(device)
     peeking.table.weight.data.copy_(20 * torch.eye(vocab_size))

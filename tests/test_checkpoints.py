@@ -587,7 +587,7 @@ HOSTILE = {
         change_card(architecture="os.system"),
         "card.json: no architecture 'os.system'",
     ),
-    "a shape to call": (change_card(shape={"vocab_size": "x"}), "card.json: shape"),
+    "a shape to call": (change_card(shape={"vocab_size": "x"}), "cannot be built"),
     "a negative shape": (change_card(shape={"vocab_size": -8}), "card.json|weights"),
     "a terabyte": (
         change_card(shape={**SHAPE, "vocab_size": 10**12}),

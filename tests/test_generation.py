@@ -279,6 +279,15 @@ def test_dropout_is_off_and_the_mode_comes_back_after_every_step(gpt, training):
     assert chances == quiet
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_next_logits_are_without_dropout_and_the_mode_comes_back(gpt, training):
+    ids = torch.tensor([[1, 2], [0, 2]])
+    expected = lesson.next_logits(gpt.eval(), ids)
+    gpt.train(training)
+    assert torch.equal(lesson.next_logits(gpt, ids), expected)
+    assert gpt.training is training
+
+
 def test_a_step_carries_the_models_own_chance(gpt):
     prompt = torch.tensor([[0, 1, 2]])
     [step] = lesson.stream(gpt, prompt, 1, lesson.Sampling(temperature=0))

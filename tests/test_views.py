@@ -26,6 +26,10 @@ def bundle(view):
         views.curves(
             {"loss": ([0, 1], [4.0, 2.0])}, "Run", "step", "nats", {"ln V": 4}
         ),
+        views.curves(
+            {"time": ([1, 10], [4.0, 40.0])}, "Logs", "n", "ms", logarithmic="xy"
+        ),
+        views.roofline(1e11, 1e10, {"sum": (0.1, 5e8)}, "Machine"),
     ],
     ids=lambda picture: picture.words[:6],
 )
@@ -35,6 +39,15 @@ def test_a_picture_has_words_in_the_page_and_in_plain_text(picture):
     assert shown["text/plain"] == picture.words == repr(picture)
     assert len(alt) > 20
     assert picture.png.startswith(b"\x89PNG")
+
+
+def test_a_roof_says_what_share_of_it_is_reached():
+    work = {"sum": (1.0, 5e9), "product": (20.0, 1e11)}
+    words = views.roofline(1e11, 1e10, work, "Mine").words
+    assert "10 GB/s on the left of 10 operations a byte" in words
+    assert "100 GFLOP/s on the right" in words
+    assert "sum 5 GFLOP/s, 50% of its roof" in words
+    assert "product 100 GFLOP/s, 100% of its roof" in words
 
 
 def test_words_hold_the_numbers():

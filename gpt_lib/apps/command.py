@@ -86,8 +86,8 @@ def train(
         typer.Option(
             "--preset",
             "-p",
-            help="bigram, averaging, one-head, many-heads, block, cpu, nanogpt-cpu or"
-            " lecture (the last three are GPTs)  [default: cpu]",
+            help="bigram, averaging, one-head, many-heads, block; cpu, nanogpt-cpu or"
+            " lecture, which are GPTs; modern, of lesson 13  [default: cpu]",
         ),
     ] = None,
     context: Annotated[

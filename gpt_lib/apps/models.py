@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gpt_lib import cache  # noqa: F401  (a GPT is read with a memory from here on)
+# Reading with a memory, a model and an optimizer: what these lessons register.
+from gpt_lib import cache, modern, muon  # noqa: F401
 from gpt_lib.checkpoints import (
     RUNS,
     CheckpointError,

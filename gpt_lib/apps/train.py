@@ -29,21 +29,24 @@ from gpt_lib.checkpoints import (
 from gpt_lib.device import pick_device
 from gpt_lib.gpt import PRESETS as GPT_SHAPES
 from gpt_lib.gpt import GPTConfig
+from gpt_lib.modern import ModernConfig
 from gpt_lib.text import TEXTS, CharTokenizer, load_text, split
 from gpt_lib.training import Progress, TrainingConfig, train, validation_loss
 
 
-def presets() -> dict[str, tuple[str, dict[str, Any], float]]:
-    """Name -> architecture, shape without the vocabulary, learning rate."""
+def presets() -> dict[str, tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Name -> architecture, shape without the vocabulary, how it is best trained."""
     stages = {
-        name: (recipe.architecture, {}, recipe.plan.learning_rate)
+        name: (recipe.architecture, {}, {"learning_rate": recipe.plan.learning_rate})
         for name, recipe in reversed(RECIPES.items())
         if recipe.architecture != "GPT"
     }
     shapes = {name: asdict(shape) for name, shape in GPT_SHAPES.items()}
     for shape in shapes.values():
         del shape["vocab_size"]
-    return stages | {name: ("GPT", shape, 4e-3) for name, shape in shapes.items()}
+    plain, muon = {"learning_rate": 4e-3}, {"learning_rate": 0.02, "optimizer": "Muon"}
+    gpts = {name: ("GPT", shape, plain) for name, shape in shapes.items()}
+    return stages | gpts | {"modern": ("modern GPT", {}, muon)}
 
 
 def make_card(
@@ -57,13 +60,13 @@ def make_card(
     content = load_text(text)
     if preset not in presets():
         raise ValueError(f"no preset {preset!r}: there are {', '.join(presets())}")
-    architecture, usual, rate = presets()[preset]
+    architecture, usual, how = presets()[preset]
     check_options(architecture, shape)
     tokenizer = CharTokenizer.from_text(content)
     whole = {"vocab_size": tokenizer.vocab_size, **usual, **shape}
     steps = training.get("steps", TrainingConfig.steps)
     warmup = min(TrainingConfig.warmup, steps // 10)  # a short run warms up briefly
-    config = {"learning_rate": rate, "warmup": warmup, **training}
+    config = {**how, "warmup": warmup, **training}
     if "context" in shape:
         config["context"] = shape["context"]  # for a model that reads any length
     with torch.device("meta"):
@@ -78,7 +81,8 @@ def make_card(
 
 def check_options(architecture: str, shape: Mapping[str, Any]) -> None:
     """Whether a model of this kind has all that is asked of its shape."""
-    kind = GPTConfig if architecture == "GPT" else ARCHITECTURES[architecture]
+    configs = {"GPT": GPTConfig, "modern GPT": ModernConfig}
+    kind = configs.get(architecture, ARCHITECTURES[architecture])
     known = [name for name in signature(kind).parameters if name != "vocab_size"]
     if unknown := [name for name in shape if name not in known]:
         has = ", ".join(known) or "nothing to choose"

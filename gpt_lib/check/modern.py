@@ -42,7 +42,6 @@ rms_norm = Exercise(
         ),
     },
     praise="loudness 1, direction as it was.",
-    part="rms_norm",
 )
 
 
