@@ -166,7 +166,8 @@ class Reading:
         if self.cached is None or len(ids) != len(self.seen):
             self.cached, self.seen = self.kind(self.model, len(ids)), ids[:, :0]
         known = self.known(ids)
-        self.cached.length = known  # what is behind it is forgotten
+        # What is behind it is forgotten, now: the read may be interrupted.
+        self.cached.length, self.seen = known, ids[:, :known]
         logits = self.cached.read(ids[:, known:])[:, -1].cpu()
         self.seen = ids
         return logits

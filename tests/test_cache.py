@@ -211,3 +211,19 @@ def test_a_writer_gets_it_without_asking(monkeypatch):
     writer = Writer(MODEL, CharTokenizer("abcdefghijk"))
     list(writer.stream([1, 2], 5))
     assert len(calls) == 5
+
+
+def test_a_read_that_was_interrupted_leaves_nothing_to_trust(monkeypatch):
+    ids, read = some_ids(1, 8), lesson.Reading(MODEL)
+    read(ids)
+    other = (ids + 1) % V
+
+    def interrupted(self, given):
+        self.kept.zero_()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lesson.CachedGPT, "read", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            read(other)
+    near(read(ids), next_logits(MODEL, ids))
