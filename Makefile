@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB_ARGS ?=
 
-.PHONY: help lab test check lessons browser export notebooks restore bench ladder ablation race races models setup
+.PHONY: help lab test check lessons browser export notebooks restore bench ladder ablation race models setup
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -45,10 +45,9 @@ restore: setup ## bring LESSON=02 back as it was; your version is kept
 # The peers are needed here alone, so they are no requirement of the course.
 PEERS := transformers==5.23.0 x-transformers==2.31.10
 
-bench: setup ## speed, memory and loss beside peers; playground, commands (14 minutes)
+bench: setup ## speed, memory, loss and races beside peers; playground, commands (90 minutes)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(PEERS)
 	$(RUN) -m gpt_lib.apps.bench
-	$(RUN) -m gpt_lib.apps.bench_generation
 	$(RUN) -m gpt_lib.apps.bench_command
 	$(RUN) -m pytest tests/browser/bench_playground.py --quiet --capture=no
 
@@ -57,9 +56,6 @@ ablation: setup ## undo each swap of lesson 13, three seeds each (10 minutes)
 
 race: setup ## the best loss in SECONDS=100, with SEED=1
 	$(RUN) -m gpt_lib.apps.race --seconds $(or $(SECONDS),100) --seed $(or $(SEED),1)
-
-races: setup ## the committed races again (20 minutes)
-	$(RUN) -m gpt_lib.apps.race --all
 
 ladder: setup ## train every stage again, three seeds each (40 minutes)
 	$(RUN) -m gpt_lib.apps.ladder

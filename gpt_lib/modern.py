@@ -94,6 +94,16 @@ class MLP(nn.Module):
         return self.narrow(wide.relu().square() if self.bend == "relu2" else gelu(wide))
 
 
+def visible(length: int, window: int = 0, begin: int = 0) -> Tensor:
+    """Which slots (columns) the slots from `begin` on (rows) may ask: bool (T, length).
+
+    Each may ask the last `window`, itself among them; 0 is all.
+    """
+    slots = torch.arange(length)
+    back = slots[begin:, None] - slots  # how far each slot is behind
+    return (back >= 0) & (back < (window or length))
+
+
 CHOICES = {
     "norm": ("rms", "layer"),
     "positions": ("rope", "learned"),
@@ -111,6 +121,7 @@ class ModernConfig:
     heads: int = 2  # query heads
     key_heads: int = 2  # key and value heads: must divide the query heads
     depth: int = 4
+    window: int = 0  # positions that may be asked, the own one among them; 0 is all
     norm: str = "rms"
     positions: str = "rope"
     bend: str = "relu2"  # of the MLP
@@ -133,21 +144,28 @@ class ModernConfig:
             if getattr(self, name) not in allowed:
                 told = f"{name}={getattr(self, name)!r} must be one of"
                 raise ValueError(f"{told} {', '.join(allowed)}")
-        if not 0 <= self.dropout < 1 or self.cap < 0:
-            raise ValueError("dropout must be from 0 to below 1, cap 0 or more")
+        if not 0 <= self.dropout < 1 or self.cap < 0 or self.window < 0:
+            raise ValueError(
+                f"dropout={self.dropout} must be from 0 to below 1,"
+                f" cap={self.cap} and window={self.window} 0 or more"
+            )
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int = 0) -> Tensor:
     """Causal attention: q, k, v (B, N, T, H) -> (B, N, T, H); written out where faster.
 
     On a CPU in 16 bits fused attention is slow on the way back (lesson 11).
     """
-    if q.device.type != "cpu" or q.dtype == torch.float32:
-        return scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
     rows, T = q.shape[:2], q.size(-2)
-    future = torch.full((T, T), -torch.inf, dtype=q.dtype).triu(1)
+    allowed = visible(T, window).to(q.device) if 0 < window < T else None
+    if q.device.type != "cpu" or q.dtype == torch.float32:
+        return scaled_dot_product_attention(
+            q, k, v, allowed, is_causal=allowed is None, scale=scale
+        )
+    mask = torch.zeros(T, T, dtype=q.dtype)
+    mask.masked_fill_(~visible(T, window), -torch.inf)
     q, k, v = (part.flatten(0, 1) for part in (q * scale, k, v))  # (B · N, T, H)
-    weights = torch.baddbmm(future, q, k.mT).softmax(dim=-1)
+    weights = torch.baddbmm(mask, q, k.mT).softmax(dim=-1)
     return (weights @ v).unflatten(0, rows)
 
 
@@ -190,7 +208,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, turns: tuple[Tensor, Tensor] | None) -> Tensor:
         """(B, T, C) -> (B, T, C)"""
         q, k, v = self.split(x, turns)
-        mixed = attend(q, self.shared(k), self.shared(v), self.scale)
+        keys, values = self.shared(k), self.shared(v)
+        mixed = attend(q, keys, values, self.scale, self.config.window)
         return self.merge(merge_heads(mixed))
 
 
@@ -262,17 +281,21 @@ class ModernGPT(nn.Module):
         return self.cosines[begin:end], self.sines[begin:end]
 
     def leave(self, x: Tensor) -> Tensor:
-        """(B, T, C) -> logits (B, T, V)"""
-        logits, cap = self.unembed(self.norm(x)), self.config.cap
+        """What the blocks leave, normed (B, T, C) -> logits (B, T, V)"""
+        logits, cap = self.unembed(x), self.config.cap
         return cap * (logits / cap).tanh() if cap else logits
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """(B, T) -> (B, T, V); T is at most the context, or a ValueError says so."""
+    def features(self, ids: Tensor) -> Tensor:
+        """(B, T) -> the stream after all blocks, normed: (B, T, C)"""
         check_room(0, ids.size(1), self.context)
         x, turns = self.entrance(ids), self.turns(0, ids.size(1))
         for block in self.blocks:
             x = block(x, turns)
-        return self.leave(x)
+        return self.norm(x)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(B, T) -> (B, T, V); T is at most the context, or a ValueError says so."""
+        return self.leave(self.features(ids))
 
 
 def draw_weights(model: ModernGPT) -> None:
@@ -336,14 +359,15 @@ class CachedModernGPT:
         self.ids[:, begin:end] = ids
         before = self.ids[:, begin - 1 : begin] if begin else None
         x = model.entrance(self.ids[:, begin:end], begin, before)
-        slots, turns = torch.arange(end, device=x.device), model.turns(begin, end)
-        allowed = slots <= slots[begin:, None] if end > begin + 1 else None
+        turns, window = model.turns(begin, end), model.config.window or end
+        first = max(0, begin + 1 - window)  # nobody asks what is before
+        allowed = visible(end, window, begin)[:, first:].to(x.device)
         for block, kept in zip(model.blocks, self.kept):
-            new = block.attention_norm(x), kept[..., :end, :]
+            new = block.attention_norm(x), kept[..., first:end, :]
             x = x + attend_kept(block.attention, *new, turns, allowed)
             x = x + block.mlp(block.mlp_norm(x))
         self.length = end
-        return model.leave(x)
+        return model.leave(model.norm(x))
 
 
 @reading.register(ModernGPT)

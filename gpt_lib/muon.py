@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.linalg import vector_norm
 
-from .modern import ModernGPT
+from .modern import ModernConfig, ModernGPT
 from .speed import HalfRecipe, Recipe, pick_precision
 from .text import random_batch
 from .training import OPTIMIZERS, set_rate
@@ -93,9 +93,10 @@ def muon_update(
 
 def muon_groups(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
     """The matrices inside the blocks, and everything else."""
-    inside = {id(p) for p in model.blocks.parameters() if p.ndim == 2}
-    matrices = [p for p in model.parameters() if id(p) in inside]
-    return matrices, [p for p in model.parameters() if id(p) not in inside]
+    named = dict(model.named_parameters())
+    inside = {name for name, p in named.items() if "blocks." in name and p.ndim == 2}
+    matrices = [named[name] for name in named if name in inside]
+    return matrices, [named[name] for name in named if name not in inside]
 
 
 class Muon(torch.optim.Optimizer):
@@ -145,7 +146,7 @@ OPTIMIZERS["Muon"] = lambda model, config: Muon(
 def fast_recipe(device: torch.device) -> Recipe | HalfRecipe:
     """The faster way to make a step here, as measured by `pick_precision`."""
     precision = pick_precision(device)
-    return Recipe() if precision == torch.float32 else HalfRecipe(torch.bfloat16)
+    return HalfRecipe() if precision == torch.bfloat16 else Recipe(precision)
 
 
 def rate_at(done: float, warmup: float = 0.02, flat: float = 0.4) -> float:
@@ -155,17 +156,166 @@ def rate_at(done: float, warmup: float = 0.02, flat: float = 0.4) -> float:
     return min(1.0, max(0.0, (1 - done) / (1 - flat)))
 
 
+def back_off(counted: Tensor, shorter: Tensor, discount: float = 0.9) -> Tensor:
+    """Chances (..., V) from counts, and from what a shorter context says (..., V)."""
+    total = counted.sum(-1, keepdim=True)
+    kinds = (counted > 0).sum(-1, keepdim=True)
+    kept = (counted - discount).clamp(min=0)
+    chances = (kept + discount * kinds * shorter) / total.clamp(min=1)
+    return torch.where(total > 0, chances, shorter)  # never seen: nothing to add
+
+
+def keys(ids: Tensor, length: int, base: int) -> Tensor:
+    """Ids (..., T): a number for each `length` of them: (..., T - length + 1)"""
+    powers = base ** torch.arange(length - 1, -1, -1, device=ids.device)
+    return (ids.unfold(-1, length, 1) * powers).sum(-1)
+
+
+class Table(nn.Module):
+    """What followed some contexts, from grams (N,): a context and a last character.
+
+    Holds contexts (K + 1,), sorted, and counts (K + 1, V). The last of both is for
+    contexts that are not there: a number larger than any, and zeros.
+    """
+
+    def __init__(self, grams: Tensor, vocab_size: int) -> None:
+        super().__init__()
+        pairs, times = grams.unique(return_counts=True)
+        contexts, row = (pairs // vocab_size).unique_consecutive(return_inverse=True)
+        counts = torch.zeros(len(contexts) + 1, vocab_size, device=grams.device)
+        counts[row, pairs % vocab_size] = times.float()
+        contexts = torch.cat([contexts, contexts.new_tensor([2**63 - 1])])
+        self.register_buffer("contexts", contexts, persistent=False)
+        self.register_buffer("counts", counts, persistent=False)
+
+    def forward(self, asked: Tensor) -> Tensor:
+        """Contexts (B, T) -> counts (B, T, V)"""
+        place = torch.searchsorted(self.contexts, asked)
+        there = self.contexts[place] == asked
+        return self.counts[torch.where(there, place, len(self.contexts) - 1)]
+
+
+def split_grams(
+    ids: Tensor, length: int, vocab_size: int, fold_size: int, longest: bool
+) -> tuple[Tensor, Tensor]:
+    """Contexts of a length, each with what follows: all, and with their fold in front.
+
+    The longest contexts count as often as they occur; shorter ones once after each
+    different character, and with a fold those that no other fold has.
+    """
+    size = vocab_size ** (length + 1)
+    whole = keys(ids, length + (1 if longest else 2), vocab_size)
+    fold = torch.arange(len(whole), device=ids.device) // fold_size
+    if longest:
+        return whole, fold * size + whole
+    larger = size * vocab_size
+    seen = (fold * larger + whole).unique()  # each once a fold
+    fold, whole = seen // larger, seen % larger
+    different, inverse, folds = whole.unique(return_inverse=True, return_counts=True)
+    own = (fold * size + whole % size)[folds[inverse] == 1]
+    return different % size, own
+
+
+class Counts(nn.Module):
+    """What followed each context of up to `order` ids: (B, T) -> log-chances (B, T, V).
+
+    Raises:
+        ValueError: so many different contexts that their numbers do not fit 64 bits.
+
+    Source: Kneser, Ney (1995), "Improved backing-off for m-gram language modeling".
+    """
+
+    def __init__(
+        self, ids: Tensor, vocab_size: int, order: int = 6, folds: int = 30
+    ) -> None:
+        super().__init__()
+        if folds * vocab_size ** (order + 1) >= 2**63:
+            raise ValueError(f"order={order} is too long for {vocab_size} characters")
+        self.vocab_size, self.order, self.context = vocab_size, order, 1024
+        self.fold_size = -(-len(ids) // folds)
+        # Tables by the length of the context: of the text, and of each fold alone.
+        self.everywhere, self.alone = nn.ModuleList(), nn.ModuleList()
+        for length in range(order + 1):
+            how = vocab_size, self.fold_size, length == order
+            everywhere, alone = split_grams(ids, length, *how)
+            self.everywhere.append(Table(everywhere, vocab_size))
+            self.alone.append(Table(alone, vocab_size))
+
+    def forward(self, ids: Tensor, fold: Tensor | None = None) -> Tensor:
+        """Without what was counted in `fold` (B,) of each row, if that is given."""
+        V = self.vocab_size
+        chances = torch.full((*ids.shape, V), 1 / V, device=ids.device)
+        for length in range(min(self.order, ids.size(1)) + 1):
+            asked = keys(ids, length, V) if length else torch.zeros_like(ids)
+            found = self.everywhere[length](asked)
+            if fold is not None:
+                asked = fold[:, None] * V**length + asked
+                found = found - self.alone[length](asked)
+            shorter = chances[:, max(0, length - 1) :]
+            chances[:, max(0, length - 1) :] = back_off(found, shorter)
+        return chances.log()
+
+
+class CountedGPT(nn.Module):
+    """A GPT that adds to what was counted: ids (B, T) -> logits (B, T, V)."""
+
+    def __init__(self, gpt: ModernGPT, counts: Counts) -> None:
+        super().__init__()
+        self.gpt, self.counts = gpt, counts
+        self.vocab_size, self.context = gpt.vocab_size, gpt.context
+        self.trust = nn.Linear(gpt.config.width, 1)
+        nn.init.zeros_(self.trust.weight)
+        nn.init.ones_(self.trust.bias)
+
+    def forward(self, ids: Tensor, counted: Tensor | None = None) -> Tensor:
+        """`counted` (B, T, V) are log-chances, if they are known already."""
+        counted = self.counts(ids) if counted is None else counted
+        x = self.gpt.features(ids)
+        return self.gpt.leave(x) + self.trust(x).relu() * counted
+
+
+class Practice(nn.Module):
+    """A model in training, on places (B, T) of a text: what it reads is not counted.
+
+    A share `noise` of the characters that it reads is replaced by any other.
+    """
+
+    def __init__(self, model: nn.Module, ids: Tensor, noise: float = 0.0) -> None:
+        super().__init__()
+        self.model, self.ids, self.noise = model, ids, noise
+
+    def forward(self, places: Tensor) -> Tensor:
+        """(B, T) -> logits (B, T, V)"""
+        ids = self.ids[places]
+        read = noisy(ids, self.noise, self.model.vocab_size)
+        if not isinstance(self.model, CountedGPT):
+            return self.model(read)
+        counts = self.model.counts
+        return self.model(read, counts(ids, places[:, 0] // counts.fold_size))
+
+
 @dataclass(frozen=True)
 class Entry:
     """What takes part in a race."""
 
-    name: str = "modern GPT, Muon"
-    shape: dict[str, Any] = field(default_factory=dict)  # of a ModernConfig
+    name: str = "modern GPT on counts, Muon"
+    shape: dict[str, Any] = field(  # of a ModernConfig
+        default_factory=lambda: {"context": 1024, "window": 64}
+    )
+    counts: int = 6  # characters that the counts look back; 0 for no counts
     batch: int = 32  # windows a step
+    length: int = 128  # of a window
     learning_rate: float = 0.02  # Muon's, at its highest
     weight_decay: float = 0.1  # of the matrices
     flat: float = 0.4  # share of the time before the rate falls
-    noise: float = 0.0  # share of characters that are replaced by any other
+    noise: float = 0.05  # share of characters that are replaced by any other
+
+    def build(self, ids: Tensor, vocab_size: int) -> ModernGPT | CountedGPT:
+        """The model before its first step; ids (N,) are counted."""
+        gpt = ModernGPT(ModernConfig(vocab_size, **self.shape)).to(ids.device)
+        if not self.counts:
+            return gpt
+        return CountedGPT(gpt, Counts(ids, vocab_size, self.counts)).to(ids.device)
 
 
 @dataclass(frozen=True)
@@ -179,7 +329,7 @@ class Lap:
 
 def race(
     entry: Entry,
-    model: ModernGPT,
+    model: nn.Module,
     ids: Tensor,
     seconds: float,
     seed: int = 1,
@@ -187,32 +337,33 @@ def race(
 ) -> Iterator[Lap]:
     """Train `model` on ids (N,) for a time; a lap for every ten steps and the last.
 
-    The clock started at `begun`, if that was before (a `time.perf_counter()`).
+    The clock started at `begun`, if that was before (a `time.perf_counter()`). However
+    late it is, one step is made.
     """
-    begun, tokens = time.perf_counter() if begun is None else begun, 0
+    begun = time.perf_counter() if begun is None else begun
     dice = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     learn = fast_recipe(ids.device)
     half = torch.bfloat16 if isinstance(learn, HalfRecipe) else torch.float32
+    practice = Practice(model, ids, entry.noise).train()
     optimizer = Muon(
-        model, entry.learning_rate, weight_decay=entry.weight_decay, precision=half
+        practice, entry.learning_rate, weight_decay=entry.weight_decay, precision=half
     )
-    step = 0
-    model.train()
-    while (spent := time.perf_counter() - begun) < seconds:
+    places = torch.arange(len(ids), device=ids.device)
+    step, spent = 0, time.perf_counter() - begun
+    while not step or spent < seconds:
         rate = rate_at(spent / seconds, flat=entry.flat)
         set_rate(optimizer, entry.learning_rate * rate)
-        x, y = random_batch(ids, entry.batch, model.context, dice)
-        loss, _ = learn(model, optimizer, noisy(x, entry.noise, model), y, 1e9)
-        tokens, step = tokens + x.numel(), step + 1
-        if step % 10 == 1:
-            yield Lap(time.perf_counter() - begun, tokens, loss.item())
-    yield Lap(time.perf_counter() - begun, tokens, loss.item())
+        x, y = random_batch(places, entry.batch, entry.length, dice)
+        loss, _ = learn(practice, optimizer, x, ids[y], 1e9)
+        step, spent = step + 1, time.perf_counter() - begun
+        if step % 10 == 1 or spent >= seconds:
+            yield Lap(spent, step * x.numel(), loss.item())
 
 
-def noisy(ids: Tensor, share: float, model: ModernGPT) -> Tensor:
+def noisy(ids: Tensor, share: float, vocab_size: int) -> Tensor:
     """Some of ids (B, T) replaced by any: no single character is to be trusted."""
     if not share:
         return ids
-    other = torch.randint_like(ids, model.vocab_size)
+    other = torch.randint_like(ids, vocab_size)
     return torch.where(torch.rand(ids.shape, device=ids.device) < share, other, ids)

@@ -75,10 +75,13 @@ def pick_precision(device: torch.device) -> torch.dtype:
     half = torch.bfloat16
     if device.type == "cuda" and not torch.cuda.is_bf16_supported():
         half = torch.float16
-    h, table = (torch.randn(1024, 1024, device=device) for _ in range(2))
-    whole = seconds_of(lambda: h @ table)
+    # Small on a CPU: one without 16-bit arithmetic may be a hundred times as slow.
+    size = 256 if device.type == "cpu" else 1024
+    h, table = (torch.randn(size, size, device=device) for _ in range(2))
+    whole = seconds_of(lambda: h @ table, rounds=5)
     h, table = h.to(half), table.to(half)
-    return half if seconds_of(lambda: h @ table) < 0.8 * whole else torch.float32
+    short = seconds_of(lambda: h @ table, rounds=5)
+    return half if short < 0.8 * whole else torch.float32
 
 
 ATTENTIONS = {

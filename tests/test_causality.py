@@ -12,6 +12,7 @@ from gpt_lib.apps.export import ROOT, lessons
 from gpt_lib.attention import future_leak
 from gpt_lib.gpt import GPT, GPTConfig
 from gpt_lib.modern import ModernConfig, ModernGPT
+from gpt_lib.muon import CountedGPT, Counts
 from gpt_lib.text import CharTokenizer, diary_surprise, split, write_diary
 from gpt_lib.training import TrainingConfig, train, validation_loss
 
@@ -47,12 +48,19 @@ def build(name, dropout=0.0, vocab_size=V):
     if name == "ModernGPT":
         shape = {"context": 8, "width": 12, "heads": 3, "key_heads": 1}
         return ModernGPT(ModernConfig(vocab_size, **shape, dropout=dropout))
+    if name == "Counts":
+        dice = torch.Generator().manual_seed(1)
+        return Counts(torch.randint(vocab_size, (300,), generator=dice), vocab_size, 3)
+    if name == "CountedGPT":
+        parts = build("ModernGPT", dropout, vocab_size), build("Counts", 0, vocab_size)
+        return CountedGPT(*parts)
     return MODELS[name](vocab_size)
 
 
 def test_every_stage_is_found():
     assert list(MODELS) == [
         "Bigram", "Averaging", "OneHead", "ManyHeads", "OneBlock", "GPT", "ModernGPT",
+        "Counts", "CountedGPT",
     ]  # fmt: skip
 
 
@@ -124,3 +132,10 @@ def test_the_floor_tells_an_honest_model_from_one_that_peeks(diary, name, device
     peeking = Peeking(vocab_size).to(device)
     peeking.table.weight.data.copy_(20 * torch.eye(vocab_size))
     assert validation_loss(peeking, split(ids.to(device))[1]) < floor
+
+
+def test_counting_does_not_get_below_the_floor(diary, device):
+    ids, floor = diary
+    known, hidden = split(ids.to(device))
+    loss = validation_loss(Counts(known, int(ids.max()) + 1, 4), hidden)
+    assert floor < loss < 1.5

@@ -31,6 +31,7 @@ SWAPS = [
     {"qk_norm": False},
     {"quiet": False},
     {"pairs": False},
+    {"window": 4},
     {"tied": True, "pairs": False},
     {"cap": 2.0},
 ]
@@ -199,6 +200,47 @@ def test_normed_queries_and_keys_bound_every_score():
     assert scores.abs().max() <= highest + 1e-4
 
 
+# A window
+
+
+def test_a_window_by_finger():
+    expected = [[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]]
+    assert lesson.visible(4, window=2).int().tolist() == expected
+    assert lesson.visible(4, window=2, begin=3).int().tolist() == expected[3:]
+    assert torch.equal(lesson.visible(5), torch.ones(5, 5).tril().bool())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("window", [1, 3, 7, 50])
+def test_attention_in_a_window_asks_the_last_few(window, dtype, device):
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 2, 3, 7, 8, device=device).to(dtype)
+    found = lesson.attend(q, k, v, 0.4, window)
+    for t in range(7):
+        few = slice(max(0, t + 1 - window), t + 1)
+        parts = q[:, :, t : t + 1], k[:, :, few], v[:, :, few]
+        parts = (part.float() for part in parts)
+        alone = scaled_dot_product_attention(*parts, scale=0.4)
+        margin = 0.03 if dtype == torch.bfloat16 else 1e-5
+        near(found[:, :, t : t + 1].float(), alone, atol=margin, rtol=margin)
+
+
+def test_windows_reach_as_far_as_they_add_up():
+    """Two blocks of window 4 know 2 · 3 places back, and the pair one more."""
+    model, ids = loud({"window": 4}), some_ids(1, 12)
+    last = model(ids)[0, -1]
+    for back, known in ((7, True), (8, False)):
+        changed = ids.clone()
+        changed[0, -1 - back] = (ids[0, -1 - back] + 1) % V
+        assert torch.equal(model(changed)[0, -1], last) is not known
+
+
+def test_a_text_longer_than_any_in_training_brings_nothing_new():
+    """The far end of a long text is read as it is read alone."""
+    model, ids = loud({"window": 3, "context": 40}), some_ids(1, 40)
+    near(model(ids)[:, -1], model(ids[:, -12:])[:, -1], atol=1e-4)
+
+
 # The model
 
 
@@ -269,8 +311,9 @@ def test_more_than_the_context_is_refused():
         ({"key_heads": 3}, "key_heads=3 does not divide heads=4"),
         ({"norm": "batch"}, "norm='batch' must be one of rms, layer"),
         ({"bend": "tanh"}, "bend='tanh' must be one of relu2, swiglu, gelu"),
-        ({"dropout": 1.0}, "dropout must be from 0 to below 1"),
-        ({"cap": -1.0}, "cap 0 or more"),
+        ({"dropout": 1.0}, "dropout=1.0 must be from 0 to below 1"),
+        ({"cap": -1.0}, "cap=-1.0 and window=0 0 or more"),
+        ({"window": -2}, "window=-2 0 or more"),
     ],
 )
 def test_a_config_says_what_is_allowed(given, message):

@@ -156,7 +156,7 @@ def test_the_stopwatch_takes_the_median_of_the_warm_calls(monkeypatch):
 def test_precision_is_measured(monkeypatch):
     def pick(whole, half):
         times = iter([whole, half])
-        monkeypatch.setattr(lesson, "seconds_of", lambda _: next(times))
+        monkeypatch.setattr(lesson, "seconds_of", lambda _, rounds: next(times))
         return lesson.pick_precision(torch.device("cpu"))
 
     assert pick(1.0, 0.5) == torch.bfloat16

@@ -1,32 +1,40 @@
 """Speed, memory and loss beside peers, as ratios measured in one run: `make bench`.
 
 Machines are noisy, so ours and the peers take turns, and the medians are compared.
+`python -m gpt_lib.apps.bench step memory` measures these parts alone.
 """
 
-import json
+import argparse
 import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import date
 from functools import partial
+from typing import Any
 
 import psutil
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.profiler import ProfilerActivity, profile
 
-from gpt_lib.apps.export import ROOT
+from gpt_lib.apps import bench_generation, race, results
 from gpt_lib.apps.peers import PEERS, versions
 from gpt_lib.bigram import Bigram
-from gpt_lib.device import describe, pick_device
+from gpt_lib.device import pick_device
 from gpt_lib.gpt import GPT, GPTConfig
+from gpt_lib.speed import HalfRecipe, Recipe, pick_attention
 from gpt_lib.text import CharTokenizer, load_text, random_batch, split
-from gpt_lib.training import TrainingConfig, train, training_step, validation_loss
+from gpt_lib.training import (
+    Learn,
+    TrainingConfig,
+    train,
+    training_step,
+    validation_loss,
+)
 
-RESULTS = ROOT / "data" / "results" / "bench.json"
-ROUNDS, STEPS = 15, 60
+ROUNDS, STEPS = 9, 40
 OURS = "GPT of lesson 08"
 BATCH, SHAPE = 12, GPTConfig.preset("nanogpt-cpu", 65)
 # What nanoGPT's README sets for a CPU: 2,000 steps, rate 0.001, a tenth at the end.
@@ -111,14 +119,16 @@ def models() -> dict[str, nn.Module]:
 
 
 def tokens_per_second(
-    model: nn.Module, optimizer: torch.optim.Optimizer, train_ids: torch.Tensor
+    model: nn.Module, ids: torch.Tensor, learn: Learn = training_step
 ) -> float:
     """Train a few steps, the same ones for every model."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     dice = torch.Generator().manual_seed(1)
-    x, y = random_batch(train_ids, BATCH, SHAPE.context, dice)
+    x, y = random_batch(ids, BATCH, SHAPE.context, dice)
+    learn(model, optimizer, x, y, 1.0)  # the optimizer's memory is made here
     begun = time.perf_counter()
     for _ in range(STEPS):
-        loss, _ = training_step(model, optimizer, x, y, clip=1.0)
+        loss, _ = learn(model, optimizer, x, y, 1.0)
     loss.item()  # waits for a GPU
     return STEPS * x.numel() / (time.perf_counter() - begun)
 
@@ -126,12 +136,75 @@ def tokens_per_second(
 def gpt_training() -> Iterator[Result]:
     """The same training step, with the same optimizer, for each model."""
     train_ids, _ = shakespeare()
-    runs = {}
-    for name, model in models().items():
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-        runs[name] = partial(tokens_per_second, model, optimizer, train_ids)
+    runs = {
+        name: partial(tokens_per_second, model, train_ids)
+        for name, model in models().items()
+    }
     name = "training step, 4 layers, 4 heads, width 128, context 64, batch 12, fp32"
     yield from against_each(name, "tokens/s", take_turns(runs))
+
+
+def half_training() -> Iterator[Result]:
+    """Our step in 16 bits, with what lesson 11 found, against the peer's in 32.
+
+    Nothing where this machine has no arithmetic for 16 bits.
+    """
+    precision = getattr(torch, results.machine()["fastest numbers"])
+    if precision == torch.float32:
+        return
+    train_ids, _ = shakespeare()
+    size = SHAPE.width // SHAPE.heads
+    shape = BATCH, SHAPE.heads, SHAPE.context, size
+    recipe = Recipe(precision, pick_attention(shape, pick_device(), precision))
+    ours, peer, *_ = models().items()
+    runs = {
+        ours[0]: partial(tokens_per_second, ours[1], train_ids, recipe),
+        peer[0]: partial(tokens_per_second, peer[1], train_ids),
+    }
+    yield from against_each(
+        f"the same in {precision}, the peer in fp32", "tokens/s", take_turns(runs)
+    )
+
+
+def longest_operations(work: Callable[[], object], most: int = 3) -> dict[str, float]:
+    """Milliseconds of the operations that take longest in one call of `work`."""
+    with profile(activities=[ProfilerActivity.CPU]) as found:
+        for _ in range(5):
+            work()
+    rows = sorted(found.key_averages(), key=lambda row: -row.self_cpu_time_total)
+    return {
+        row.key.removeprefix("aten::"): round(row.self_cpu_time_total / 5000, 2)
+        for row in rows[:most]
+    }
+
+
+def recipe_times() -> Iterator[dict[str, Any]]:
+    """A step of lesson 08's GPT in each way of lesson 11."""
+    train_ids, _ = shakespeare()
+    precision = getattr(torch, results.machine()["fastest numbers"])
+    name = str(precision).removeprefix("torch.")
+    ways: dict[str, Learn] = {
+        "float32, fused": Recipe(),
+        "float32, plain": Recipe(attention="plain"),
+        "float32, 4 parts": Recipe(parts=4),
+    }
+    if precision != torch.float32:
+        ways[f"{name}, fused"] = Recipe(precision)
+        ways[f"{name}, plain"] = Recipe(precision, "plain")
+        ways[f"all in {name}, fused"] = HalfRecipe(precision)
+    model = GPT(SHAPE).to(pick_device())
+    runs = {
+        way: partial(tokens_per_second, model, train_ids, learn)
+        for way, learn in ways.items()
+    }
+    tokens = BATCH * SHAPE.context
+    x, y = random_batch(train_ids, BATCH, SHAPE.context)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+    for way, speed in take_turns(runs).items():
+        step = partial(ways[way], model, optimizer, x, y, 1.0)
+        ms = round(1000 * tokens / speed, 2)
+        print(f"{ms:7.2f} ms a step: {way}", flush=True)
+        yield {"name": way, "ms": ms, "longest": longest_operations(step)}
 
 
 def highest_memory(model: nn.Module, ids: torch.Tensor, batch: int) -> int:
@@ -194,27 +267,46 @@ def recipe_loss() -> Iterator[Result]:
     )
 
 
+def told(result: Result) -> dict[str, Any]:
+    """Print a comparison; gives it as a row."""
+    print(
+        f"{result.ratio:5.2f} x {result.peer}: {result.name}"
+        f" ({result.ours:,.4g} and {result.peers_figure:,.4g} {result.unit};"
+        f" wished: {result.better})",
+        flush=True,
+    )
+    return asdict(result)
+
+
+def rows_of(comparisons: Callable[[], Iterator[Result]]) -> Iterator[dict[str, Any]]:
+    """Comparisons as rows."""
+    return map(told, comparisons())
+
+
+PARTS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
+    "bigram": partial(rows_of, bigram_training),
+    "step": partial(rows_of, gpt_training),
+    "half": partial(rows_of, half_training),
+    "recipes": recipe_times,
+    "memory": partial(rows_of, memory),
+    "recipe": partial(rows_of, recipe_loss),
+    "generation": bench_generation.rows,
+    "race": race.all_races,
+}
+
+
 def main() -> None:
-    """Measure, print a table, and keep it under data/results."""
-    packages = versions()
-    results = []
-    for benchmark in (bigram_training, gpt_training, memory, recipe_loss):
-        for result in benchmark():
-            results.append(asdict(result))
-            print(
-                f"{result.ratio:5.2f} x {result.peer}: {result.name}"
-                f" ({result.ours:,.4g} and {result.peers_figure:,.4g} {result.unit};"
-                f" wished: {result.better})",
-                flush=True,
-            )
-    content = {
-        "machine": describe(str(pick_device())),
-        "peers": packages,
-        "date": date.today().isoformat(),
-        "results": results,
-    }
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    """Measure, print, and keep each row as soon as it is there."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("parts", nargs="*", help=", ".join(PARTS))
+    asked = parser.parse_args().parts or list(PARTS)
+    if unknown := set(asked) - PARTS.keys():
+        parser.error(f"no part {min(unknown)!r}: there are {', '.join(PARTS)}")
+    for part in asked:
+        kept: list[dict[str, Any]] = []
+        for row in PARTS[part]():
+            kept.append(row)
+            results.keep(part, kept, peers=versions())
 
 
 if __name__ == "__main__":

@@ -4,25 +4,22 @@ Both get the same prompt and write until their context is full, with sampling, a
 call it: `stream` of lesson 09 here, `generate` there. They take turns.
 """
 
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from datetime import date
 from functools import partial
+from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gpt_lib.apps.peers import PEERS, versions
+from gpt_lib.apps.peers import PEERS
 from gpt_lib.cache import Reading
-from gpt_lib.device import describe, pick_device
+from gpt_lib.device import pick_device
 from gpt_lib.generation import next_logits, reading, stream
 from gpt_lib.gpt import GPT, GPTConfig
-from gpt_lib.text import DATA
 
-RESULTS = DATA / "results" / "generation.json"
 PEER = "transformers' GPT-2"
 SHAPES = {
     "0.8 million": {"width": 128, "heads": 4, "depth": 4},
@@ -96,38 +93,20 @@ def compare(shape: dict[str, int], length: int, batch: int) -> dict[str, float]:
 
 
 def rows() -> Iterator[dict[str, Any]]:
-    """Every shape, length and batch."""
-    for name, shape in SHAPES.items():
-        for batch in BATCHES:
-            for length in LENGTHS:
-                found = compare(shape, length, batch)
-                yield {
-                    "parameters": name,
-                    "batch": batch,
-                    "length": length,
-                    "tokens_per_s": {key: round(s, 1) for key, s in found.items()},
-                    "ratio": round(found["ours"] / found[PEER], 2),
-                }
-
-
-def main() -> None:
-    """Measure, print, and keep the figures under data/results."""
-    kept = []
-    for row in rows():
-        kept.append(row)
+    """Every shape, length and batch; each is printed."""
+    for (name, shape), batch, length in product(SHAPES.items(), BATCHES, LENGTHS):
+        found = compare(shape, length, batch)
+        ratio = found["ours"] / found[PEER]
+        speeds = {key: round(speed, 1) for key, speed in found.items()}
         print(
-            f"{row['ratio']:5.2f} x {PEER}: {row['parameters']} parameters, batch"
-            f" {row['batch']}, {row['length']} tokens: {row['tokens_per_s']}",
+            f"{ratio:5.2f} x {PEER}: {name} parameters, batch {batch},"
+            f" {length} tokens: {speeds}",
             flush=True,
         )
-    content = {
-        "machine": describe(str(pick_device())),
-        "peers": versions(),
-        "date": date.today().isoformat(),
-        "results": kept,
-    }
-    RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+        yield {
+            "parameters": name,
+            "batch": batch,
+            "length": length,
+            "tokens_per_s": speeds,
+            "ratio": round(ratio, 2),
+        }

@@ -149,3 +149,90 @@ rate = Exercise(
     },
     praise="the last small steps are where the model settles.",
 )
+
+
+def backed_off(counted: Tensor, shorter: Tensor, discount: float = 0.9) -> Tensor:
+    """Solution: what is taken from the counts goes to the shorter context."""
+    total = counted.sum(-1, keepdim=True)
+    kinds = (counted > 0).sum(-1, keepdim=True)
+    chances = (counted - discount).clamp(min=0) + discount * kinds * shorter
+    return torch.where(total > 0, chances / total.clamp(min=1), shorter)
+
+
+def kept_too_much(counted: Tensor, shorter: Tensor, discount: float = 0.9) -> Tensor:
+    """Mistake: the discount is given, but not taken."""
+    total = counted.sum(-1, keepdim=True)
+    kinds = (counted > 0).sum(-1, keepdim=True)
+    given = discount * kinds * shorter
+    return torch.where(total > 0, (counted + given) / total.clamp(min=1), shorter)
+
+
+def given_once(counted: Tensor, shorter: Tensor, discount: float = 0.9) -> Tensor:
+    """Mistake: one discount is handed on, however many were taken."""
+    total = counted.sum(-1, keepdim=True)
+    chances = (counted - discount).clamp(min=0) + discount * shorter
+    return torch.where(total > 0, chances / total.clamp(min=1), shorter)
+
+
+def below_zero(counted: Tensor, shorter: Tensor, discount: float = 0.9) -> Tensor:
+    """Mistake: what was not counted is discounted, too."""
+    total = counted.sum(-1, keepdim=True)
+    kinds = (counted > 0).sum(-1, keepdim=True)
+    chances = counted - discount + discount * kinds * shorter
+    return torch.where(total > 0, chances / total.clamp(min=1), shorter)
+
+
+def nothing_given(counted: Tensor, shorter: Tensor, discount: float = 0.9) -> Tensor:
+    """Mistake: the discount is lost."""
+    total = counted.sum(-1, keepdim=True)
+    chances = (counted - discount).clamp(min=0)
+    return torch.where(total > 0, chances / total.clamp(min=1), shorter)
+
+
+def nothing_known(counted: Tensor, shorter: Tensor, discount: float = 0.9) -> Tensor:
+    """Mistake: a context that was never seen is not left to the shorter one."""
+    known = counted.sum(-1, keepdim=True) > 0
+    return torch.where(known, backed_off(counted, shorter, discount), 0.0)
+
+
+def some_counts() -> list[tuple[Tensor, Tensor, float]]:
+    """Counts of three characters after seen and unseen contexts."""
+    shorter = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.2, 0.5, 0.3]])
+    counted = torch.tensor([[8.0, 2, 0], [0, 1, 0], [0, 0, 0]])
+    return [
+        (counted, shorter, 0.9),
+        (counted, shorter, 0.5),
+        (counted[2], shorter[2], 0.9),
+    ]
+
+
+back_off = Exercise(
+    solution=backed_off,
+    inputs=some_counts,
+    mistakes={
+        "not taken": (
+            kept_too_much,
+            "You give the discount away without taking it from the counts:"
+            " the chances sum to more than 1.",
+        ),
+        "given once": (
+            given_once,
+            "Each kind of character gave a discount: hand on discount · kinds.",
+        ),
+        "below zero": (
+            below_zero,
+            "A character that was never counted has nothing to give: not below 0.",
+        ),
+        "nothing given": (
+            nothing_given,
+            "The discount is lost: the chances sum to less than 1."
+            " Hand it to the shorter context.",
+        ),
+        "never seen": (
+            nothing_known,
+            "Where the total is 0, the shorter context's answer is all there is.",
+        ),
+    },
+    praise="what was taken is handed on, and the chances sum to 1.",
+    part="back_off",
+)

@@ -10,7 +10,7 @@ from datetime import date
 import pytest
 from playwright.sync_api import expect
 
-from gpt_lib.apps.bench import RESULTS
+from gpt_lib.apps.results import RESULTS
 from gpt_lib.device import describe, pick_device
 from tests.browser.test_workbench import cell, generate, set_box, status
 
