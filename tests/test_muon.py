@@ -566,12 +566,15 @@ def test_the_committed_races_keep_their_promise():
     medians = {key: sorted(each)[len(each) // 2] for key, each in by_race.items()}
     name, kinds = lesson.Entry().name, {numbers for numbers, *_ in by_race}
     assert len(kinds) >= 2
-    for budget, wished in ((100.0, 1.50), (180.0, 1.47)):
+    for budget, wished in ((100.0, 1.50), (180.0, 1.47), (300.0, 1.455)):
         found = {key[0]: key for key in by_race if key[1:] == (name, budget)}
         assert found
         for key in found.values():
             assert len(by_race[key]) == 3
             assert medians[key] <= wished
+    for numbers, name, budget in by_race:
+        if budget == 300.0:  # more time is worth something
+            assert medians[numbers, name, 300.0] < medians[numbers, name, 180.0]
 
 
 def test_the_committed_ablation_is_complete():

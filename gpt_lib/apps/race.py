@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -119,27 +120,35 @@ def run_plain(seed: int) -> dict[str, Any]:
     }
 
 
-def by_rung() -> dict[str, dict[str, list[float]]]:
-    """The losses of each name and time, and in it of each kind of machine."""
-    found: dict[str, dict[str, list[float]]] = {}
+def medians() -> dict[tuple[str, str], dict[float, float]]:
+    """By name and fastest numbers of the machine: seconds and the median loss."""
+    found: dict[tuple[str, str], dict[float, list[float]]] = {}
     for row in read_rows("race"):
-        rung = found.setdefault(f"{row['name']}, {row['budget']:.0f} s", {})
-        rung.setdefault(row["numbers"], []).append(row["val_loss"])
-    return found
+        times = found.setdefault((row["name"], row["numbers"]), {})
+        times.setdefault(row["budget"], []).append(row["val_loss"])
+    return {
+        key: {seconds: median(times[seconds]) for seconds in sorted(times)}
+        for key, times in found.items()
+    }
 
 
 def picture() -> "Picture":
-    """The committed races: a row for each name and time, worst first."""
+    """The committed races: a curve for what was run for several times."""
     from gpt_lib import views
 
-    found = by_rung()
-    rungs = sorted(found, key=lambda rung: -max(map(max, found[rung].values())))
-    kinds = sorted({kind for rung in found.values() for kind in rung})
-    series = {
-        f"fastest with {kind}": [found[rung].get(kind, []) for rung in rungs]
-        for kind in kinds
-    }
-    return views.ladder(rungs, series, "The race, on two cores of two machines")
+    found = medians()
+    plain = [loss for key in found if key[0] == PLAIN for loss in found[key].values()]
+    return views.curves(
+        {
+            f"{name} ({numbers})": (list(times), list(times.values()))
+            for (name, numbers), times in found.items()
+            if len(times) > 1
+        },
+        "The race, on two cores of two machines",
+        "seconds",
+        "loss (nats a character)",
+        {PLAIN: median(plain)},
+    )
 
 
 def on_the_board(row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -159,8 +168,7 @@ def all_races() -> Iterator[dict[str, Any]]:
     plain = run_plain(SEEDS[0])
     yield plain
     # What ours does in the very time that the plain recipe took here.
-    seconds = plain["seconds"]
-    yield {**run(seconds, SEEDS[0]), "name": "ours in the plain one's time"}
+    yield run(plain["seconds"], SEEDS[0])
     yield run(TIMES[0], SEEDS[0], without_counts(Entry()))
     for seconds in TIMES:
         for seed in SEEDS:

@@ -26,6 +26,7 @@ CHROMIUM = next(
 ARTEFACTS = ROOT / "artefacts"
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 SECONDS_TO_START, MS_TO_RUN = 60, 400_000
+expect.set_options(timeout=20_000)  # on a slow machine; what is right is seen at once
 
 
 @pytest.fixture(scope="session")
