@@ -1,7 +1,6 @@
 """The benchmark's arithmetic, and what its committed figures say."""
 
 import json
-from itertools import product
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +8,7 @@ import torch
 from torch import nn
 
 from gpt_lib import checkpoints
-from gpt_lib.apps import bench, bench_command, bench_generation, results
+from gpt_lib.apps import bench, bench_command, results
 from gpt_lib.training import train
 
 
@@ -62,21 +61,14 @@ def test_the_committed_figures_are_complete_and_kept_their_promise():
             assert row["ratio"] == pytest.approx(row["ours"] / row["peers_figure"])
             if row["peer"] == "transformers' GPT-2":
                 assert row["ratio"] >= least
+            if part == "step":
+                assert row["ratio"] >= 1.1
+            if part == "memory":
+                assert row["ratio"] > 0
+            if part == "recipe":
+                assert row["ours"] <= 1.86
             if row["better"] != "above 1":
                 assert row["ratio"] <= 1.1
-
-
-def test_generation_is_measured_for_every_shape_length_and_batch():
-    wished = set(
-        product(
-            bench_generation.SHAPES, bench_generation.BATCHES, bench_generation.LENGTHS
-        )
-    )
-    for run in results.read_runs("generation"):
-        rows = run["results"]
-        found = [(row["parameters"], row["batch"], row["length"]) for row in rows]
-        assert set(found) == wished
-        assert len(found) == len(wished)
 
 
 def test_a_part_replaces_what_was_measured_on_this_machine(monkeypatch, tmp_path):
