@@ -101,3 +101,14 @@ def test_a_planted_fault_is_caught_in_one_line(project, plant, complaint):
     matching = [fault for fault in found if complaint in fault]
     assert matching, f"nobody noticed; found only {found}"
     assert all("\n" not in fault and path.name in fault for fault in matching)
+
+
+@pytest.mark.parametrize("path", lessons(), ids=lambda path: path.stem)
+def test_predictions_hide_their_source_which_holds_the_answers(path):
+    shown = [
+        cell.source.splitlines()[1]
+        for cell in nbformat.read(path, as_version=4).cells
+        if cell.source.startswith("views.predict(")
+        and not cell.metadata.get("jupyter", {}).get("source_hidden")
+    ]
+    assert shown == []
