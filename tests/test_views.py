@@ -8,8 +8,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from nbformat import v4
 
 from gpt_lib import views
+from gpt_lib.apps.saving import keep_twins
 from gpt_lib.views.picture import WIDGET_VIEW
 
 
@@ -279,14 +281,14 @@ class Run:
 @pytest.fixture
 def shown(monkeypatch):
     """What `watch` displays, and its button."""
-    seen = SimpleNamespace(final=None, box=None)
+    seen = SimpleNamespace(final=None, box=None, first=None)
 
     class Handle:
         def update(self, panel):
             seen.final = panel
 
-    def display(box, display_id):
-        seen.box = box
+    def display(view, display_id):
+        seen.first, seen.box = view._repr_mimebundle_(), view.widget
         return Handle()
 
     monkeypatch.setattr("gpt_lib.views.loss.display", display)
@@ -302,6 +304,17 @@ def test_watching_returns_every_record_and_ends_in_a_picture(shown):
     assert "validation, estimated from 4.1" in shown.final.words
     assert '<img alt="' in shown.final.html
     assert run.closed
+
+
+def test_a_lesson_saved_while_it_trains_opens_with_words_not_with_an_error(shown):
+    asyncio.run(views.watch(Run(2)))
+    output = v4.new_output("display_data", data=shown.first)
+    cell = v4.new_code_cell("x", outputs=[output])
+    notebook = v4.new_notebook(cells=[cell])
+    keep_twins({"type": "notebook", "content": notebook})
+    assert WIDGET_VIEW in shown.first
+    assert WIDGET_VIEW not in output.data
+    assert "in progress when this was saved" in output.data["text/html"]
 
 
 def test_the_stop_button_ends_the_run_and_keeps_its_history(shown):

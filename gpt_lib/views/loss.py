@@ -10,9 +10,11 @@ from IPython.display import DisplayHandle, display
 from ipywidgets import HTML, Button, Image, VBox
 
 from gpt_lib.views.charts import curves
-from gpt_lib.views.picture import Panel, Picture
+from gpt_lib.views.picture import Panel, Picture, View
 
 SECONDS_BETWEEN_DRAWINGS = 0.4
+# Lab saves by itself every two minutes, also in the middle of a run.
+UNFINISHED = "Training was in progress when this was saved: run the cell again."
 
 
 class Record(Protocol):
@@ -100,7 +102,8 @@ class LiveCurve:
         self.status, self.image = HTML("starting"), Image(format="png", width=672)
         self.status.add_class("gpt-status")
         self.box = VBox([self.button, self.status, self.image])
-        self.handle: DisplayHandle = display(self.box, display_id=True)
+        view = View(self.box, Panel(f"<p>{UNFINISHED}</p>", UNFINISHED))
+        self.handle: DisplayHandle = display(view, display_id=True)
 
     def stop(self, _: Button) -> None:
         """End the run after the record in progress."""

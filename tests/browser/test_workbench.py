@@ -135,7 +135,13 @@ def click_track(app, label, share):
 
 
 def written(app, lane=0):
-    return app.locator(".gpt-tokens").nth(lane).text_content()
+    """The text once it rests: the page may draw "done" before the last tokens."""
+    box = app.locator(".gpt-tokens").nth(lane)
+    before, text = None, box.text_content()
+    while text != before:
+        app.page.wait_for_timeout(300)
+        before, text = text, box.text_content()
+    return text
 
 
 def generate(app, length=40):
