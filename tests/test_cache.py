@@ -1,5 +1,6 @@
 """Cached equals uncached: in pieces, for padded rows, at the end of the context."""
 
+import re
 from functools import partial
 
 import pytest
@@ -123,8 +124,8 @@ def test_dropout_is_off_and_the_mode_stays():
 
 
 def test_the_memory_is_what_the_formula_says():
-    kept = lesson.CachedGPT(MODEL, rows=3).kept
-    assert kept.numel() * kept.element_size() == lesson.cache_bytes(2, 24, CONTEXT, 3)
+    kept = [t for memory in lesson.CachedGPT(MODEL, rows=3).kept for t in memory]
+    assert sum(t.nbytes for t in kept) == lesson.cache_bytes(2, 24, CONTEXT, 3)
 
 
 # Reading, as `stream` does it
@@ -219,7 +220,8 @@ def test_a_read_that_was_interrupted_leaves_nothing_to_trust(monkeypatch):
     other = (ids + 1) % V
 
     def interrupted(self, given):
-        self.kept.zero_()
+        for memory in self.kept:
+            memory[0].zero_()
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
@@ -227,3 +229,69 @@ def test_a_read_that_was_interrupted_leaves_nothing_to_trust(monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             read(other)
     near(read(ids), next_logits(MODEL, ids))
+
+
+# The compiled step
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    """A model whose step is compiled: it takes the compiler some ten seconds."""
+    return lesson.CompiledGPT(MODEL)
+
+
+def test_compiled_equals_eager_at_every_place(compiled):
+    assert compiled.problem == ""
+    ids = some_ids(1, CONTEXT)
+    for first in (1, 4):  # the length of the prompt
+        eager = lesson.CachedGPT(MODEL)
+        cached = lesson.CompiledCache(compiled)
+        for piece in pieces_of(ids, [first] + [1] * (CONTEXT - first)):
+            near(cached.read(piece), eager.read(piece))
+        for (keys, values), (like_keys, like_values) in zip(cached.kept, eager.kept):
+            near(keys, like_keys)
+            near(values, like_values)
+
+
+def test_the_compiled_step_is_used_where_it_fits_and_nowhere_else(compiled):
+    sizes = []
+
+    class Spied(lesson.CompiledCache):
+        def __init__(self, model, rows=1):
+            super().__init__(model, rows)
+
+            def step(ids, slots, kept):
+                sizes.append(len(slots))
+                return compiled.step(ids, slots, kept)
+
+            self.compiled = step
+
+    one, two = Spied(compiled), Spied(compiled, rows=2)
+    ids = some_ids(2, CONTEXT)
+    for piece in pieces_of(ids, [1, 1, 2] + [1] * (CONTEXT - 4)):
+        one.read(piece[:1])
+        near(two.read(piece)[:1].size(1), piece.size(1))
+    assert sizes == [2, *range(5, CONTEXT)]
+
+
+def test_streams_write_the_same_compiled_and_not(compiled):
+    ids = some_ids(1, 3)
+    texts = [
+        [step.ids.item() for step in stream(model, ids, 2 * CONTEXT, seed=4)]
+        for model in (MODEL, compiled)
+    ]
+    assert texts[0] == texts[1]
+    assert isinstance(reading(compiled), lesson.CompiledReading)
+    near(compiled(ids), MODEL(ids))
+
+
+def test_without_a_compiler_it_says_so_and_writes_all_the_same(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    model = lesson.CompiledGPT(make_model(depth=1))
+    assert model.step is None
+    assert re.search(r"compiler|g\+\+", model.problem)
+    ids = some_ids(1, 3)
+    found = [step.ids.item() for step in stream(model, ids, 5)]
+    assert found == [step.ids.item() for step in stream(model.inside, ids, 5)]

@@ -115,6 +115,16 @@ def test_the_same_seed_writes_the_same_and_json_says_all(folder):
     assert told["tokens"] == len(told["chances"]) == 30
 
 
+def test_a_compiled_model_writes_the_same(folder):
+    words = ["generate", "JULIET", "--length", "40", "--model", "shakespeare"]
+    plain, done = call(folder, *words), call(folder, *words, "--compile")
+    assert (done.returncode, done.stderr) == (0, "compiling …\n")
+    assert done.stdout == plain.stdout
+    done = call(folder, "generate", "x", "--compile", "--model", "bigram")
+    assert done.returncode == 1
+    assert "bigram is a Bigram; --compile can do a GPT only" in done.stderr
+
+
 def test_a_prompt_comes_through_standard_input_and_a_stop_ends_it(folder):
     done = call(folder, "generate", "--length", "200", "--stop", "e", given="KING")
     assert done.returncode == 0
