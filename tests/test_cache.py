@@ -1,6 +1,5 @@
 """Cached equals uncached: in pieces, for padded rows, at the end of the context."""
 
-import re
 from functools import partial
 
 import pytest
@@ -283,15 +282,3 @@ def test_streams_write_the_same_compiled_and_not(compiled):
     assert texts[0] == texts[1]
     assert isinstance(reading(compiled), lesson.CompiledReading)
     near(compiled(ids), MODEL(ids))
-
-
-def test_without_a_compiler_it_says_so_and_writes_all_the_same(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
-    model = lesson.CompiledGPT(make_model(depth=1))
-    assert model.step is None
-    assert re.search(r"compiler|g\+\+", model.problem)
-    ids = some_ids(1, 3)
-    found = [step.ids.item() for step in stream(model, ids, 5)]
-    assert found == [step.ids.item() for step in stream(model.inside, ids, 5)]

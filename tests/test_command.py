@@ -34,10 +34,10 @@ def environment(folder):
     return {**os.environ, "GPT_RUNS": str(folder / "runs"), "OMP_NUM_THREADS": "1"}
 
 
-def call(folder, *words, given=None):
+def call(folder, *words, given=None, **variables):
     return subprocess.run(
         [sys.executable, "-m", "gpt_lib", *words],
-        env=environment(folder),
+        env=environment(folder) | variables,
         cwd=folder,
         input=given,
         stdin=subprocess.DEVNULL if given is None else None,
@@ -115,11 +115,15 @@ def test_the_same_seed_writes_the_same_and_json_says_all(folder):
     assert told["tokens"] == len(told["chances"]) == 30
 
 
-def test_a_compiled_model_writes_the_same(folder):
+def test_a_compiled_model_writes_the_same_and_so_it_does_without_a_compiler(folder):
     words = ["generate", "JULIET", "--length", "40", "--model", "shakespeare"]
     plain, done = call(folder, *words), call(folder, *words, "--compile")
     assert (done.returncode, done.stderr) == (0, "compiling …\n")
     assert done.stdout == plain.stdout
+    bare = {"PATH": "", "CXX": "", "TORCHINDUCTOR_CACHE_DIR": str(folder / "none")}
+    done = call(folder, *words, "--compile", **bare)
+    assert (done.returncode, done.stdout) == (0, plain.stdout)
+    assert re.fullmatch(r"compiling …\nnot compiled: .*compiler.*\n", done.stderr)
     done = call(folder, "generate", "x", "--compile", "--model", "bigram")
     assert done.returncode == 1
     assert "bigram is a Bigram; --compile can do a GPT only" in done.stderr
