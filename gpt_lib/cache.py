@@ -234,7 +234,14 @@ def compile_step(model: GPT) -> Callable[..., Tensor]:
         package = torch._inductor.aoti_compile_and_package(
             noted, package_path=f"{folder}/step.pt2", inductor_configs=one_thread
         )
-        return torch._inductor.aoti_load_package(package)
+        loader = torch._inductor.aoti_load_package(package).loader
+
+    def step(ids: Tensor, slots: Tensor, kept: list[Memory]) -> Tensor:
+        """Calling the package itself would read its description for each id."""
+        tensors = [tensor for memory in kept for tensor in memory]
+        return loader.boxed_run([ids, slots, *tensors])[0]
+
+    return step
 
 
 class CompiledGPT(nn.Module):

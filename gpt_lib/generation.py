@@ -23,7 +23,8 @@ def draw(chances: Tensor, u: Tensor) -> Tensor:
     """
     ranked, order = chances.sort(dim=-1, descending=True, stable=True)
     ends = ranked.cumsum(dim=-1)
-    place = (ends <= u[..., None] * ends[..., -1:]).sum(dim=-1, keepdim=True)
+    # How many ends u has passed, found by halving; the last end stands for 1.
+    place = torch.searchsorted(ends, u.unsqueeze(-1) * ends[..., -1:], right=True)
     return order.gather(-1, place).squeeze(-1)
 
 
@@ -146,7 +147,8 @@ def next_chances(logits: Tensor, sampling: Sampling, seen: Tensor) -> Tensor:
 
 def seen_by(model: nn.Module, ids: Tensor) -> Tensor:
     """The last of ids (..., T) that fit the model's context."""
-    return ids[..., -model.context :] if model.context else ids
+    fits = not model.context or ids.size(-1) <= model.context
+    return ids if fits else ids[..., -model.context :]
 
 
 def next_logits(model: nn.Module, ids: Tensor) -> Tensor:

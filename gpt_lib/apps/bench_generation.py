@@ -1,7 +1,10 @@
 """How fast texts are written, beside transformers with its cache: `make bench`.
 
 Both get the same prompt and write until their context is full, with sampling, as people
-call it: `stream` of lesson 09 here, `generate` there. They take turns.
+call it: `stream` of lesson 09 here, `generate` there. They take turns. A single text is
+also written with the compiled step of lesson 12; the compiler's time stands apart. The
+floor is one product with as many weights for each token: nobody who writes a single text
+can read them less often, in any language.
 """
 
 import statistics
@@ -15,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from gpt_lib.apps.peers import PEERS
-from gpt_lib.cache import Reading
+from gpt_lib.cache import CompiledGPT, Reading
 from gpt_lib.device import pick_device
 from gpt_lib.generation import next_logits, reading, stream
 from gpt_lib.gpt import GPT, GPTConfig
@@ -30,7 +33,11 @@ ROUNDS = 3
 MOST_SECONDS = 20.0  # where a text takes longer, one round is enough
 
 
-def ours(model: GPT, prompt: Tensor, length: int) -> int:
+COMPILED, UNCACHED = "ours, compiled", "ours without a cache"
+FLOOR = "floor: one product"
+
+
+def ours(model: nn.Module, prompt: Tensor, length: int) -> int:
     """Write with `stream`; gives the number of tokens."""
     steps = list(stream(model, prompt, length - prompt.size(1)))
     return len(steps) * len(prompt)
@@ -43,6 +50,13 @@ def without_cache(model: GPT, prompt: Tensor, length: int) -> int:
         return ours(model, prompt, length)
     finally:
         reading.register(GPT)(Reading)
+
+
+def products(row: Tensor, table: Tensor, prompt: Tensor, length: int) -> int:
+    """No writing at all: what it takes to read each weight once a token."""
+    for _ in range(length - prompt.size(1)):
+        row @ table
+    return length - prompt.size(1)
 
 
 def theirs(model: nn.Module, prompt: Tensor, length: int) -> int:
@@ -67,8 +81,10 @@ def speed(work: Callable[[], int]) -> float:
     return tokens / (time.perf_counter() - begun)
 
 
-def compare(shape: dict[str, int], length: int, batch: int) -> dict[str, float]:
-    """The median tokens a second of each way, taken by turns."""
+def compare(
+    shape: dict[str, int], length: int, batch: int
+) -> tuple[dict[str, float], float | None]:
+    """The median tokens a second of each way, taken by turns; seconds to compile."""
     torch.manual_seed(1)
     config = GPTConfig(65, context=length, **shape)
     model = GPT(config).to(pick_device()).eval()
@@ -78,8 +94,19 @@ def compare(shape: dict[str, int], length: int, batch: int) -> dict[str, float]:
         "ours": partial(ours, model, prompt, length),
         PEER: partial(theirs, peer, prompt, length),
     }
+    waited = None
+    if batch == 1:
+        weights = sum(parameter.numel() for parameter in model.parameters())
+        row, table = torch.zeros(1, 512), torch.zeros(512, weights // 512)
+        row, table = row.to(pick_device()), table.to(pick_device())
+        ways[FLOOR] = partial(products, row, table, prompt, length)
+        begun = time.perf_counter()
+        compiled = CompiledGPT(model)
+        if not compiled.problem:
+            waited = time.perf_counter() - begun
+            ways[COMPILED] = partial(ours, compiled, prompt, length)
     if batch == 1 and length <= 256:
-        ways["ours without a cache"] = partial(without_cache, model, prompt, length)
+        ways[UNCACHED] = partial(without_cache, model, prompt, length)
     found: dict[str, list[float]] = {name: [] for name in ways}
     for work in ways.values():  # warm up
         speed(work)
@@ -89,18 +116,22 @@ def compare(shape: dict[str, int], length: int, batch: int) -> dict[str, float]:
             found[name].append(speed(work))
         if time.perf_counter() - begun > MOST_SECONDS:
             break
-    return {name: statistics.median(speeds) for name, speeds in found.items()}
+    return {name: statistics.median(speeds) for name, speeds in found.items()}, waited
 
 
 def rows() -> Iterator[dict[str, Any]]:
     """Every shape, length and batch; each is printed."""
     for (name, shape), batch, length in product(SHAPES.items(), BATCHES, LENGTHS):
-        found = compare(shape, length, batch)
-        ratio = found["ours"] / found[PEER]
+        found, waited = compare(shape, length, batch)
+        ratios = {
+            key: round(speed / found[PEER], 2)
+            for key, speed in found.items()
+            if key != PEER
+        }
         speeds = {key: round(speed, 1) for key, speed in found.items()}
         print(
-            f"{ratio:5.2f} x {PEER}: {name} parameters, batch {batch},"
-            f" {length} tokens: {speeds}",
+            f"{name} parameters, batch {batch}, {length} tokens: {speeds};"
+            f" x {PEER}: {ratios}",
             flush=True,
         )
         yield {
@@ -108,5 +139,6 @@ def rows() -> Iterator[dict[str, Any]]:
             "batch": batch,
             "length": length,
             "tokens_per_s": speeds,
-            "ratio": round(ratio, 2),
+            "times_the_peer": ratios,
+            "compiled_in_s": waited and round(waited, 1),
         }
