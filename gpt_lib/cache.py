@@ -30,8 +30,14 @@ def check_room(begin: int, end: int, context: int) -> None:
         )
 
 
+def laid_out(layer: nn.Linear) -> Tensor:
+    """A copy of a layer's table (to, from) as (from, to), its long rows in one piece."""
+    table = layer.weight.detach().clone().mT
+    return table.contiguous() if table.size(1) >= table.size(0) else table
+
+
 class Tables(NamedTuple):
-    """The numbers of a block, laid out for a step: (from, to), not (to, from)."""
+    """The numbers of a block, laid out for a step; each table is (from, to)."""
 
     attention_norm: tuple[Tensor, Tensor]  # weight and bias
     query_key_value: Tensor  # (C, 3C)
@@ -45,15 +51,9 @@ class Tables(NamedTuple):
         """Copies of a block's numbers."""
         attention, mlp = block.attention, block.mlp
         norms = [(n.weight, n.bias) for n in (block.attention_norm, block.mlp_norm)]
-        turned = [
-            layer.weight.detach().mT.contiguous()
-            for layer in (attention.query_key_value, attention.merge)
-        ]
-        both = [
-            (layer.bias, layer.weight.detach().mT.contiguous())
-            for layer in (mlp.widen, mlp.narrow)
-        ]
-        return cls(norms[0], *turned, norms[1], *both)
+        tables = [laid_out(attention.query_key_value), laid_out(attention.merge)]
+        both = [(layer.bias, laid_out(layer)) for layer in (mlp.widen, mlp.narrow)]
+        return cls(norms[0], *tables, norms[1], *both)
 
 
 Memory = tuple[Tensor, Tensor]  # a block's keys and its values, each (B, N, slots, H)
@@ -130,7 +130,7 @@ class CachedGPT:
     def __init__(self, model: GPT, rows: int = 1, starts: Tensor | None = None) -> None:
         self.model, self.length = model, 0  # slots in use
         self.tables = [Tables.of(block) for block in model.blocks]
-        self.unembed = model.unembed.weight.detach().mT.contiguous()
+        self.unembed = laid_out(model.unembed)
         self.kept = new_memories(model, rows)
         self.slots = torch.arange(model.context, device=model.embed.weight.device)
         starts = torch.zeros(rows, dtype=torch.long) if starts is None else starts
