@@ -31,7 +31,7 @@ def check_room(begin: int, end: int, context: int) -> None:
 
 
 def laid_out(layer: nn.Linear) -> Tensor:
-    """A copy of a layer's table (to, from) as (from, to), its long rows in one piece."""
+    """A copy of a layer's table (to, from) as (from, to), long rows in one piece."""
     table = layer.weight.detach().clone().mT
     return table.contiguous() if table.size(1) >= table.size(0) else table
 

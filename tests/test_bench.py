@@ -1,6 +1,7 @@
 """The benchmark's arithmetic, and what its committed figures say."""
 
 import json
+from itertools import product
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,15 @@ from torch import nn
 
 from gpt_lib import checkpoints
 from gpt_lib.apps import bench, bench_command, results
+from gpt_lib.apps.bench_generation import (
+    BATCHES,
+    COMPILED,
+    FLOOR,
+    LENGTHS,
+    PEER,
+    SHAPES,
+)
+from gpt_lib.apps.export import ROOT
 from gpt_lib.training import train
 
 
@@ -69,6 +79,35 @@ def test_the_committed_figures_are_complete_and_kept_their_promise():
                 assert row["ours"] <= 1.86
             if row["better"] != "above 1":
                 assert row["ratio"] <= 1.1
+
+
+def test_generation_is_measured_for_every_shape_batch_and_length():
+    runs = results.read_runs("generation")
+    assert runs
+    for run in runs:
+        rows = {
+            (row["parameters"], row["batch"], row["length"]): row
+            for row in run["results"]
+        }
+        assert set(rows) == set(product(SHAPES, BATCHES, LENGTHS))
+        for (parameters, batch, _), row in rows.items():
+            times = row["times_the_peer"]
+            assert times["ours"] > 1
+            for way, ratio in times.items():
+                speeds = row["tokens_per_s"]
+                assert ratio == pytest.approx(speeds[way] / speeds[PEER], rel=0.3)
+            if batch == 1:
+                assert times["ours"] < times[COMPILED] < times[FLOOR]
+            if batch == 1 and parameters == "0.8 million":
+                assert times[COMPILED] >= 5
+
+
+@pytest.mark.parametrize("name", bench.PICTURES)
+def test_the_readme_shows_what_was_measured(name):
+    """Its picture has the words, and so the numbers, of the committed figures."""
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"![{bench.PICTURES[name]().words}](data/pictures/{name}.png)" in readme
+    assert (ROOT / f"data/pictures/{name}.png").read_bytes()[1:4] == b"PNG"
 
 
 def test_a_part_replaces_what_was_measured_on_this_machine(monkeypatch, tmp_path):

@@ -306,6 +306,12 @@ def test_watching_returns_every_record_and_ends_in_a_picture(shown):
     assert run.closed
 
 
+def test_bars_say_large_numbers_without_an_exponent():
+    assert views.bars(["a", "b"], [10_569.4, 0.00123], "Two").words.endswith(
+        "Bars: a 10,569, b 0.00123."
+    )
+
+
 def test_a_lesson_saved_while_it_trains_opens_with_words_not_with_an_error(shown):
     asyncio.run(views.watch(Run(2)))
     output = v4.new_output("display_data", data=shown.first)

@@ -25,7 +25,7 @@ from gpt_lib.bigram import Bigram
 from gpt_lib.device import pick_device
 from gpt_lib.gpt import GPT, GPTConfig
 from gpt_lib.speed import HalfRecipe, Recipe, pick_attention
-from gpt_lib.text import CharTokenizer, load_text, random_batch, split
+from gpt_lib.text import DATA, CharTokenizer, load_text, random_batch, split
 from gpt_lib.training import (
     Learn,
     TrainingConfig,
@@ -293,10 +293,12 @@ PARTS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "generation": bench_generation.rows,
     "race": race.all_races,
 }
+# What the README shows; its words stand there as well, and a test compares them.
+PICTURES = {"race": race.picture, "generation": bench_generation.picture}
 
 
 def main() -> None:
-    """Measure, print, and keep each row as soon as it is there."""
+    """Measure, print, keep each row as soon as it is there, and draw."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("parts", nargs="*", help=", ".join(PARTS))
     asked = parser.parse_args().parts or list(PARTS)
@@ -307,6 +309,8 @@ def main() -> None:
         for row in PARTS[part]():
             kept.append(row)
             results.keep(part, kept, peers=versions())
+    for name, draw in PICTURES.items():
+        (DATA / "pictures" / f"{name}.png").write_bytes(draw().png)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def bars(
     figure, axes = new_figure(7, 0.7 + 0.24 * max(3, len(numbers)))
     rows = np.arange(len(numbers))
     drawn = axes.barh(rows, numbers, color=COLORS[0])
-    texts = [f"{number:.4g}{unit}" for number in numbers]
+    texts = [f"{four_digits(number)}{unit}" for number in numbers]
     axes.bar_label(drawn, labels=texts, padding=3, fontsize=9)
     axes.set_yticks(rows, labels)
     axes.invert_yaxis()
@@ -44,6 +44,11 @@ def bars(
     axes.set_title(title, loc="left", fontsize=11)
     pairs = ", ".join(f"{label} {text}" for label, text in zip(labels, texts))
     return Picture(figure, f"{title}. Bars: {pairs}.")
+
+
+def four_digits(number: float) -> str:
+    """Four digits are enough; large numbers in groups, not with an exponent."""
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
 
 
 def grid(
