@@ -18,6 +18,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
 
 
+def need_compiler(problem: str) -> None:
+    """Without a C++ compiler a test of compiled code is skipped; in CI it fails."""
+    if problem:
+        reason = f"no C++ compiler that works here: sudo apt install g++ ({problem})"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def device() -> torch.device:
     """`GPT_DEVICE`, or the best device there is: tests run where lessons run."""
