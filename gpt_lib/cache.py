@@ -217,8 +217,10 @@ def compile_step(model: GPT) -> Callable[..., Tensor]:
     It has the weights as they are now, and takes the compiler half a minute.
 
     Raises:
-        RuntimeError: no C++ compiler here, or it failed.
+        RuntimeError: no C++ compiler here, or it failed; a context below 4.
     """
+    if model.context < 4:
+        raise RuntimeError(f"a context of {model.context} is too short to compile for")
     cached = CachedGPT(model)
     example = cached.slots[None, :1], cached.slots[:2], cached.kept
     length = torch.export.Dim("length", min=2, max=model.context - 1)
@@ -237,7 +239,7 @@ def compile_step(model: GPT) -> Callable[..., Tensor]:
         loader = torch._inductor.aoti_load_package(package).loader
 
     def step(ids: Tensor, slots: Tensor, kept: list[Memory]) -> Tensor:
-        """Calling the package itself would read its description for each id."""
+        """The logits; calling the package itself would read its description anew."""
         tensors = [tensor for memory in kept for tensor in memory]
         return loader.boxed_run([ids, slots, *tensors])[0]
 
@@ -258,7 +260,7 @@ class CompiledGPT(nn.Module):
         try:
             self.step = compile_step(model)
         except RuntimeError as error:
-            self.problem = str(error).splitlines()[0]
+            self.problem = str(error).partition("\n")[0] or type(error).__name__
 
     def forward(self, ids: Tensor) -> Tensor:
         """Logits (B, T, V) for ids (B, T), as the model inside."""

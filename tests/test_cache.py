@@ -284,3 +284,11 @@ def test_streams_write_the_same_compiled_and_not(compiled):
     assert texts[0] == texts[1]
     assert isinstance(reading(compiled), lesson.CompiledReading)
     near(compiled(ids), MODEL(ids))
+
+
+@pytest.mark.parametrize("context", [1, 2, 3])
+def test_a_context_too_short_to_compile_for_is_read_eagerly(context):
+    model = lesson.CompiledGPT(make_model(context=context, depth=1))
+    assert model.problem == f"a context of {context} is too short to compile for"
+    ids = some_ids(1, context)
+    near(lesson.CompiledCache(model).read(ids), model(ids))
