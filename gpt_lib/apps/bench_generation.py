@@ -3,8 +3,8 @@
 Both get the same prompt and write until their context is full, with sampling, as people
 call it: `stream` of lesson 09 here, `generate` there. They take turns. A single text is
 also written with the compiled step of lesson 12; the compiler's time stands apart. The
-floor is one product with as many weights for each token: whoever writes a single text in
-32 bits must read them all, in any language.
+floor is one product with as many weights for each token: whoever writes a single text
+must read them all, in any language.
 """
 
 import time
