@@ -217,8 +217,10 @@ def compile_step(model: GPT) -> Callable[..., Tensor]:
     It has the weights as they are now, and takes the compiler half a minute.
 
     Raises:
-        RuntimeError: no C++ compiler here, or it failed; a context below 4.
+        RuntimeError: no C++ compiler here, or it failed; a context below 4; no CPU.
     """
+    if (kind := model.unembed.weight.device.type) != "cpu":
+        raise RuntimeError(f"only a CPU's step is compiled, and the model is on {kind}")
     if model.context < 4:
         raise RuntimeError(f"a context of {model.context} is too short to compile for")
     cached = CachedGPT(model)

@@ -94,12 +94,14 @@ class MLP(nn.Module):
         return self.narrow(wide.relu().square() if self.bend == "relu2" else gelu(wide))
 
 
-def visible(length: int, window: int = 0, begin: int = 0) -> Tensor:
+def visible(
+    length: int, window: int = 0, begin: int = 0, device: torch.device | None = None
+) -> Tensor:
     """Which slots (columns) the slots from `begin` on (rows) may ask: bool (T, length).
 
     Each may ask the last `window`, itself among them; 0 is all.
     """
-    slots = torch.arange(length)
+    slots = torch.arange(length, device=device)
     back = slots[begin:, None] - slots  # how far each slot is behind
     return (back >= 0) & (back < (window or length))
 
@@ -157,7 +159,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int = 0) -> Te
     On a CPU in 16 bits fused attention is slow on the way back (lesson 11).
     """
     rows, T = q.shape[:2], q.size(-2)
-    allowed = visible(T, window).to(q.device) if 0 < window < T else None
+    allowed = visible(T, window, device=q.device) if 0 < window < T else None
     if q.device.type != "cpu" or q.dtype == torch.float32:
         return scaled_dot_product_attention(
             q, k, v, allowed, is_causal=allowed is None, scale=scale
@@ -361,7 +363,7 @@ class CachedModernGPT:
         x = model.entrance(self.ids[:, begin:end], begin, before)
         turns, window = model.turns(begin, end), model.config.window or end
         first = max(0, begin + 1 - window)  # nobody asks what is before
-        allowed = visible(end, window, begin)[:, first:].to(x.device)
+        allowed = visible(end, window, begin, x.device)[:, first:]
         for block, kept in zip(model.blocks, self.kept):
             new = block.attention_norm(x), kept[..., first:end, :]
             x = x + attend_kept(block.attention, *new, turns, allowed)

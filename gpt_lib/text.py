@@ -106,8 +106,9 @@ def random_batch(
             f" give at least {context + 1}"
         )
     starts = torch.randint(len(ids) - context, (batch, 1), generator=generator)
-    places = starts + torch.arange(context + 1)  # (B, 1) + (T + 1,) -> (B, T + 1)
-    return inputs_and_targets(ids[places.to(ids.device)])
+    steps = torch.arange(context + 1, device=ids.device)
+    places = starts.to(ids.device) + steps  # (B, 1) + (T + 1,) -> (B, T + 1)
+    return inputs_and_targets(ids[places])
 
 
 def blocks(

@@ -114,13 +114,18 @@ def test_a_part_replaces_what_was_measured_on_this_machine(monkeypatch, tmp_path
     monkeypatch.setattr(results, "RESULTS", tmp_path / "new" / "bench.json")
     assert results.read_rows("race") == []
     for name, losses in (("a", [3]), ("b", [5]), ("a", [1, 2])):
-        machine = {"name": name, "fastest numbers": "float32"}
+        machine = {"name": name, "device": "cpu", "fastest numbers": "float32"}
         monkeypatch.setattr(results, "machine", lambda machine=machine: machine)
         results.keep("race", [{"loss": loss} for loss in losses], peers={})
         results.keep("step", [{"speed": 7}])
     assert [row["loss"] for row in results.read_rows("race")] == [5, 1, 2]
     assert [row["speed"] for row in results.read_rows("step")] == [7, 7]
     assert results.read_rows("step")[0]["numbers"] == "float32"
+    gpu = {"name": "c", "device": "cuda", "fastest numbers": "bfloat16"}
+    monkeypatch.setattr(results, "machine", lambda: gpu)
+    results.keep("step", [{"speed": 700}])
+    assert [row["speed"] for row in results.read_rows("step", "cuda")] == [700]
+    assert [row["speed"] for row in results.read_rows("step")] == [7, 7]
 
 
 def test_the_command_line_and_saving_keep_their_promise():

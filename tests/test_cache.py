@@ -292,3 +292,8 @@ def test_a_context_too_short_to_compile_for_is_read_eagerly(context):
     assert model.problem == f"a context of {context} is too short to compile for"
     ids = some_ids(1, context)
     near(lesson.CompiledCache(model).read(ids), model(ids))
+
+
+def test_only_a_cpus_step_is_compiled():
+    model = lesson.CompiledGPT(make_model(depth=1).to("meta"))
+    assert model.problem == "only a CPU's step is compiled, and the model is on meta"

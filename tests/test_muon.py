@@ -19,8 +19,9 @@ from gpt_lib.apps import ablation
 from gpt_lib.apps import race as races
 from gpt_lib.apps.results import read_rows
 from gpt_lib.attention import future_leak
+from gpt_lib.gpt import GPTConfig
 from gpt_lib.modern import ModernConfig, ModernGPT
-from gpt_lib.speed import HalfRecipe, Recipe
+from gpt_lib.speed import GraphRecipe, HalfRecipe, Recipe, operations
 from gpt_lib.training import Progress, TrainingConfig, train
 
 SMALL = {"context": 8, "width": 16, "heads": 2, "depth": 2}
@@ -252,7 +253,7 @@ def test_the_rate_rises_stays_and_falls_to_nothing():
 def test_the_recipe_follows_the_measured_precision(monkeypatch):
     kinds = {
         torch.float32: Recipe,
-        torch.bfloat16: HalfRecipe,
+        torch.bfloat16: GraphRecipe,
         torch.float16: Recipe,  # which has the scaler that it needs
     }
     for precision, kind in kinds.items():
@@ -495,6 +496,24 @@ def test_an_entry_without_counts_is_the_gpt_alone():
     assert alone.name != entry.name
 
 
+def test_each_device_has_its_entry_and_unknown_ones_a_cpus():
+    for kind in ("cpu", "mps", "cuda"):
+        entry = races.fitting(lesson.ENTRIES, torch.device(kind))
+        assert entry is lesson.ENTRIES["cuda" if kind == "cuda" else "cpu"]
+    entry = lesson.ENTRIES["cuda"]
+    model = entry.build(IDS.repeat(3), 17)
+    config, lecture = model.gpt.config, GPTConfig.preset("lecture", 17)
+    for name in ("context", "width", "heads", "depth"):
+        assert getattr(config, name) == getattr(lecture, name)
+    assert entry.length == config.context
+
+
+def test_utilisation_is_a_share_of_the_roof(monkeypatch):
+    config = GPTConfig(65)
+    monkeypatch.setattr(races, "roof", lambda device: operations(config, 1000))
+    assert races.utilisation(config, 250.0) == pytest.approx(0.25)
+
+
 # The judge, and what is committed
 
 
@@ -538,9 +557,12 @@ def test_the_leaderboard_keeps_all_and_sorts_a_budget(tmp_path, monkeypatch):
 def test_a_whole_race_through_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(races, "LEADERBOARD", tmp_path / "board.json")
     entry = lesson.Entry(name="tiny", shape=SMALL, batch=8, length=8, counts=2)
-    monkeypatch.setattr(races, "Entry", lambda: entry)
+    monkeypatch.setattr(races, "ENTRIES", {"cpu": entry})
     monkeypatch.setattr("sys.argv", ["race", "--seconds", "2", "--seed", "7"])
     races.main()
+    [row] = json.loads(races.LEADERBOARD.read_text(encoding="utf-8"))
+    assert row["name"] == "tiny"
+    assert 0 < row["utilisation"] < 1
     last = capsys.readouterr().out.strip().splitlines()[-1]
     found = dict(pair.split("=") for pair in last.split())
     assert set(found) == {"val_loss", "seconds", "tokens_per_s"}
@@ -575,6 +597,19 @@ def test_the_committed_races_keep_their_promise():
     for numbers, name, budget in by_race:
         if budget == 300.0:  # more time is worth something
             assert medians[numbers, name, 300.0] < medians[numbers, name, 180.0]
+
+
+def test_the_committed_races_on_a_gpu_keep_their_promise():
+    """The shape of the lecture to 1.47 in a minute, by either recipe."""
+    losses = {}
+    for row in read_rows("race", "cuda"):
+        losses.setdefault((row["name"], row["budget"]), []).append(row["val_loss"])
+        assert row["seconds"] <= min(60.0, row["budget"]) + 0.5
+        assert 0.05 < row["utilisation"] < 1
+    assert all(max(each) <= 1.47 for each in losses.values())
+    for budget in races.TIMES["cuda"]:
+        assert len(losses[lesson.ENTRIES["cuda"].name, budget]) == 3
+    assert races.PLAIN in {name for name, _ in losses}
 
 
 def test_the_committed_ablation_is_complete():

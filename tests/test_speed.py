@@ -1,6 +1,7 @@
 """Recipes equal the plain step; the counts, the clock and the batches are right."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -50,6 +51,20 @@ def test_parts_equal_the_large_batch(parts, clip, device):
     found = after(lesson.Recipe(parts=parts), device, clip=clip)
     for ours, theirs in zip(found, expected):
         torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=2e-4)
+
+
+def test_a_graph_learns_what_its_steps_learn(device):
+    """For several batches, shapes of them, and models; on a CPU nothing is noted."""
+    weights = []
+    for recipe in (lesson.HalfRecipe(torch.float32), lesson.GraphRecipe(torch.float32)):
+        found = []
+        for config in (SMALL, replace(SMALL, depth=1), SMALL):
+            model, optimizer, x, y = start(device, config)
+            for rows in (7, 7, 4, 7):
+                recipe(model, optimizer, x[:rows], y[:rows].roll(rows, 1), 1.0)
+            found += [p.detach().flatten() for p in model.parameters()]
+        weights.append(torch.cat(found))
+    torch.testing.assert_close(*weights)
 
 
 @pytest.mark.parametrize("precision", HALVES)

@@ -24,7 +24,7 @@ from gpt_lib.apps.peers import PEERS, versions
 from gpt_lib.bigram import Bigram
 from gpt_lib.device import pick_device
 from gpt_lib.gpt import GPT, GPTConfig
-from gpt_lib.speed import HalfRecipe, Recipe, pick_attention
+from gpt_lib.speed import GraphRecipe, HalfRecipe, Recipe, pick_attention
 from gpt_lib.text import DATA, CharTokenizer, load_text, random_batch, split
 from gpt_lib.training import (
     Learn,
@@ -119,12 +119,15 @@ def models() -> dict[str, nn.Module]:
 
 
 def tokens_per_second(
-    model: nn.Module, ids: torch.Tensor, learn: Learn = training_step
+    model: nn.Module,
+    ids: torch.Tensor,
+    learn: Learn = training_step,
+    shape: tuple[int, int] = (BATCH, SHAPE.context),
 ) -> float:
-    """Train a few steps, the same ones for every model."""
+    """Train a few steps on a batch (B, T), the same ones for every model."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     dice = torch.Generator().manual_seed(1)
-    x, y = random_batch(ids, BATCH, SHAPE.context, dice)
+    x, y = random_batch(ids, *shape, dice)
     learn(model, optimizer, x, y, 1.0)  # the optimizer's memory is made here
     begun = time.perf_counter()
     for _ in range(STEPS):
@@ -179,8 +182,11 @@ def longest_operations(work: Callable[[], object], most: int = 3) -> dict[str, f
 
 
 def recipe_times() -> Iterator[dict[str, Any]]:
-    """A step of lesson 08's GPT in each way of lesson 11."""
+    """A step of lesson 08's GPT, on a GPU the lecture's, in each way of lesson 11."""
     train_ids, _ = shakespeare()
+    preset, batch = race.fitting(race.NANOGPT, train_ids.device)
+    config = GPTConfig.preset(preset, SHAPE.vocab_size)
+    shape = batch, config.context
     precision = getattr(torch, results.machine()["fastest numbers"])
     name = str(precision).removeprefix("torch.")
     ways: dict[str, Learn] = {
@@ -192,17 +198,18 @@ def recipe_times() -> Iterator[dict[str, Any]]:
         ways[f"{name}, fused"] = Recipe(precision)
         ways[f"{name}, plain"] = Recipe(precision, "plain")
         ways[f"all in {name}, fused"] = HalfRecipe(precision)
-    model = GPT(SHAPE).to(pick_device())
+    if train_ids.is_cuda:
+        ways["the same as a graph"] = GraphRecipe(precision)
+    model = GPT(config).to(train_ids.device)
     runs = {
-        way: partial(tokens_per_second, model, train_ids, learn)
+        way: partial(tokens_per_second, model, train_ids, learn, shape)
         for way, learn in ways.items()
     }
-    tokens = BATCH * SHAPE.context
-    x, y = random_batch(train_ids, BATCH, SHAPE.context)
+    x, y = random_batch(train_ids, *shape)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     for way, speed in take_turns(runs).items():
         step = partial(ways[way], model, optimizer, x, y, 1.0)
-        ms = round(1000 * tokens / speed, 2)
+        ms = round(1000 * x.numel() / speed, 2)
         print(f"{ms:7.2f} ms a step: {way}", flush=True)
         yield {"name": way, "ms": ms, "longest": longest_operations(step)}
 

@@ -24,19 +24,20 @@ def machine() -> dict[str, str]:
     return {**describe(str(device)), "fastest numbers": fastest}
 
 
-def read_runs(part: str) -> list[dict[str, Any]]:
-    """Every run of a part, such as "race": machine, date and results."""
+def read_runs(part: str, device: str = "cpu") -> list[dict[str, Any]]:
+    """Every run of a part, such as "race", on one kind of device, with its machine."""
     if not RESULTS.exists():
         return []
     runs = json.loads(RESULTS.read_text(encoding="utf-8"))
-    return [run for run in runs if run["part"] == part]
+    wanted = part, device
+    return [run for run in runs if (run["part"], run["machine"]["device"]) == wanted]
 
 
-def read_rows(part: str) -> list[dict[str, Any]]:
+def read_rows(part: str, device: str = "cpu") -> list[dict[str, Any]]:
     """The results of all runs of a part, each with "numbers": its machine's fastest."""
     return [
         {**row, "numbers": run["machine"]["fastest numbers"]}
-        for run in read_runs(part)
+        for run in read_runs(part, device)
         for row in run["results"]
     ]
 
