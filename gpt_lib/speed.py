@@ -240,9 +240,7 @@ class GraphRecipe(HalfRecipe):
     For another model or shape of batch it is noted anew. On a CPU nothing is noted.
     """
 
-    noted: tuple[nn.Module, torch.Size] | None = field(
-        default=None, init=False, repr=False
-    )
+    noted: tuple[nn.Module, torch.Size] | None = field(default=None, init=False)
 
     def note(self, model: nn.Module, x: Tensor, y: Tensor) -> None:
         """Write down what `backward` starts on tensors like x and y."""
@@ -262,7 +260,7 @@ class GraphRecipe(HalfRecipe):
         """Set the gradients of the weights, and give the loss on x and y (B, T)."""
         if x.device.type != "cuda":
             return super().backward(model, x, y)
-        if self.noted is None or self.noted[0] is not model or self.noted[1] != x.shape:
+        if self.noted != (model, x.shape):
             self.note(model, x, y)
             self.noted = model, x.shape
         self.x.copy_(x)
