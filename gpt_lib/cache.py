@@ -5,6 +5,8 @@
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -211,6 +213,37 @@ class Step(nn.Module):
         return self.cached.step(ids, slots, kept)
 
 
+# A product of one row is written as a loop, too; a library's is made for many rows.
+OWN_PRODUCTS = {"max_autotune": True, "max_autotune_gemm_backends": "CPP"}
+
+
+def noted_step(cached: CachedGPT) -> torch.export.ExportedProgram:
+    """The operations of a step, for any number of slots from 2 to the last but one."""
+    example = cached.slots[None, :1], cached.slots[:2], cached.kept
+    slots = torch.export.Dim("slots", min=2, max=cached.model.context - 1)
+    shapes = None, {0: slots}, [(None, None) for _ in cached.kept]
+    # Plain attention: its small products and softmax can then be compiled as well.
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        return torch.export.export(Step(cached), example, dynamic_shapes=shapes)
+
+
+def machine_code(noted: torch.export.ExportedProgram) -> Callable[..., list[Tensor]]:
+    """A function of a list of tensors, from the machine's own C++ compiler.
+
+    Raises:
+        RuntimeError: there is none, or it failed.
+    """
+    compile_it = partial(torch._inductor.aoti_compile_and_package, noted)
+    with tempfile.TemporaryDirectory() as folder:
+        file = f"{folder}/step.pt2"
+        try:
+            compile_it(package_path=file, inductor_configs=OWN_PRODUCTS)
+        except RuntimeError:  # for some processors it cannot write them
+            compile_it(package_path=file)
+        # Calling the package itself would read its description anew each time.
+        return torch._inductor.aoti_load_package(file).loader.boxed_run
+
+
 def compile_step(model: GPT) -> Callable[..., Tensor]:
     """`CachedGPT.step` for one id of one row, from slot 1 to the last but one.
 
@@ -223,27 +256,13 @@ def compile_step(model: GPT) -> Callable[..., Tensor]:
         raise RuntimeError(f"only a CPU's step is compiled, and the model is on {kind}")
     if model.context < 4:
         raise RuntimeError(f"a context of {model.context} is too short to compile for")
-    cached = CachedGPT(model)
-    example = cached.slots[None, :1], cached.slots[:2], cached.kept
-    length = torch.export.Dim("length", min=2, max=model.context - 1)
-    fixed = [(None, None) for _ in cached.kept]
-    one_thread = {"cpp.threads": 1}  # a second one costs more than these loops do
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of its own insides
-        # Plain attention: its small products and softmax are then compiled as well.
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-            noted = torch.export.export(
-                Step(cached), example, dynamic_shapes=(None, {0: length}, fixed)
-            )
-        package = torch._inductor.aoti_compile_and_package(
-            noted, package_path=f"{folder}/step.pt2", inductor_configs=one_thread
-        )
-        loader = torch._inductor.aoti_load_package(package).loader
+        run = machine_code(noted_step(CachedGPT(model)))
 
     def step(ids: Tensor, slots: Tensor, kept: list[Memory]) -> Tensor:
-        """The logits; calling the package itself would read its description anew."""
-        tensors = [tensor for memory in kept for tensor in memory]
-        return loader.boxed_run([ids, slots, *tensors])[0]
+        """Logits (1, 1, V)."""
+        return run([ids, slots, *chain(*kept)])[0]
 
     return step
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gpt_lib import checkpoints
-from gpt_lib.apps import bench, bench_command, results
+from gpt_lib.apps import bench, bench_command, results, turns
 from gpt_lib.apps.bench_generation import (
     BATCHES,
     COMPILED,
@@ -17,13 +17,13 @@ from gpt_lib.apps.bench_generation import (
     LENGTHS,
     PEER,
     SHAPES,
+    STEP,
 )
 from gpt_lib.apps.export import ROOT
 from gpt_lib.training import train
 
 
-def test_turns_are_taken_and_medians_counted(monkeypatch):
-    monkeypatch.setattr(bench, "ROUNDS", 3)
+def test_turns_are_taken_and_compared_within_each():
     order = []
 
     def runs(name, figures):
@@ -35,14 +35,20 @@ def test_turns_are_taken_and_medians_counted(monkeypatch):
 
         return run
 
-    told = bench.take_turns(
-        {"a": runs("a", [0, 5, 1, 9]), "b": runs("b", [0, 2, 2, 4])}
+    told = turns.take_turns(
+        {"a": runs("a", [0, 6, 2, 40]), "b": runs("b", [0, 2, 1, 10])}, rounds=3
     )
-    assert told == {"a": 5, "b": 2}
+    assert told == {"a": [6, 2, 40], "b": [2, 1, 10]}
     assert order == ["a", "b"] * 4
     [result] = bench.against_each("speed", "tokens/s", told)
-    assert (result.ours, result.peers_figure, result.ratio) == (5, 2, 2.5)
+    # Each median for itself, but the ratio is that of the rounds: 3, 2 and 4.
+    assert (result.ours, result.peers_figure, result.ratio) == (6, 2, 3)
     assert result.peer == "b"
+
+
+def test_no_further_round_begins_when_the_time_is_over():
+    told = turns.take_turns({"a": lambda: 1.0}, rounds=9, most_seconds=0)
+    assert told == {"a": [1.0]}
 
 
 def test_a_step_is_timed_for_any_model_with_our_face(monkeypatch):
@@ -68,7 +74,9 @@ def test_the_committed_figures_are_complete_and_kept_their_promise():
         rows = results.read_rows(part)
         assert rows
         for row in rows:
-            assert row["ratio"] == pytest.approx(row["ours"] / row["peers_figure"])
+            assert row["ratio"] == pytest.approx(
+                row["ours"] / row["peers_figure"], rel=0.15
+            )
             if row["peer"] == "transformers' GPT-2":
                 assert row["ratio"] >= least
             if part == "step":
@@ -97,9 +105,8 @@ def test_generation_is_measured_for_every_shape_batch_and_length():
                 speeds = row["tokens_per_s"]
                 assert ratio == pytest.approx(speeds[way] / speeds[PEER], rel=0.3)
             if batch == 1:
-                assert times["ours"] < times[COMPILED] < times[FLOOR]
-            if batch == 1 and parameters == "0.8 million":
-                assert times[COMPILED] >= 5
+                assert times["ours"] < times[COMPILED] < times[STEP] < times[FLOOR]
+                assert times[COMPILED] >= (5 if parameters == "0.8 million" else 2)
 
 
 @pytest.mark.parametrize("name", bench.PICTURES)

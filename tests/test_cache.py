@@ -294,6 +294,15 @@ def test_a_context_too_short_to_compile_for_is_read_eagerly(context):
     near(lesson.CompiledCache(model).read(ids), model(ids))
 
 
+def test_where_own_products_cannot_be_written_the_librarys_are_taken(compiled):
+    model = GPT(GPTConfig(7, context=8, width=8, heads=2, depth=1)).double()
+    ids = torch.randint(7, (1, 6))
+    step = lesson.compile_step(model)  # of 64 bits, for which none are written
+    cached = lesson.CachedGPT(model)
+    cached.read(ids[:, :5])
+    near(step(ids[:, 5:], cached.slots[:6], cached.kept), model(ids)[:, 5:])
+
+
 def test_only_a_cpus_step_is_compiled():
     model = lesson.CompiledGPT(make_model(depth=1).to("meta"))
     assert model.problem == "only a CPU's step is compiled, and the model is on meta"

@@ -1,16 +1,16 @@
 """Speed, memory and loss beside peers, as ratios measured in one run: `make bench`.
 
-Machines are noisy, so ours and the peers take turns, and the medians are compared.
+Machines are noisy, so ours and the peers take turns, and are compared within each.
 `python -m gpt_lib.apps.bench step memory` measures these parts alone.
 """
 
 import argparse
 import multiprocessing
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from statistics import median
 from typing import Any
 
 import psutil
@@ -21,6 +21,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from gpt_lib.apps import bench_generation, race, results
 from gpt_lib.apps.peers import PEERS, versions
+from gpt_lib.apps.turns import ratio, take_turns
 from gpt_lib.bigram import Bigram
 from gpt_lib.device import pick_device
 from gpt_lib.gpt import GPT, GPTConfig
@@ -55,21 +56,14 @@ class Result:
     better: str = "above 1"
 
 
-def take_turns(runs: dict[str, Callable[[], float]]) -> dict[str, float]:
-    """Each run gives a figure; all take turns, and the medians count."""
-    for run in runs.values():
-        run()  # the first also warms up
-    rounds = [[run() for run in runs.values()] for _ in range(ROUNDS)]
-    return dict(zip(runs, map(statistics.median, zip(*rounds))))
-
-
 def against_each(
-    name: str, unit: str, figures: dict[str, float], better: str = "above 1"
+    name: str, unit: str, figures: dict[str, list[float]], better: str = "above 1"
 ) -> Iterator[Result]:
-    """The first figure is ours, the others are the peers'."""
+    """The first figures are ours, the others are the peers'; one for each round."""
     (_, ours), *peers = figures.items()
-    for peer, figure in peers:
-        yield Result(name, unit, ours, peer, figure, ours / figure, better)
+    for peer, theirs in peers:
+        figure = median(ours), peer, median(theirs), ratio(ours, theirs)
+        yield Result(name, unit, *figure, better)
 
 
 def shakespeare() -> tuple[torch.Tensor, torch.Tensor]:
@@ -107,7 +101,7 @@ def bigram_training() -> Iterator[Result]:
         tokens = config.steps * config.batch * config.context
         return tokens / (time.perf_counter() - begun)
 
-    figures = take_turns({"ours": ours, "plain loop of PyTorch": plain_loop})
+    figures = take_turns({"ours": ours, "plain loop of PyTorch": plain_loop}, ROUNDS)
     name = "training the bigram, with clipping, schedule and records"
     yield from against_each(name, "tokens/s", figures)
 
@@ -136,15 +130,31 @@ def tokens_per_second(
     return STEPS * x.numel() / (time.perf_counter() - begun)
 
 
+def compiled(model: nn.Module, ids: torch.Tensor) -> dict[str, nn.Module]:
+    """A model in machine code, by its name; nothing where no compiler is."""
+    faster = torch.compile(model)
+    try:
+        tokens_per_second(faster, ids)
+    except RuntimeError as error:
+        print(f"not compiled: {str(error).partition(chr(10))[0]}")
+        return {}
+    return {f"{OURS}, compiled": faster}
+
+
 def gpt_training() -> Iterator[Result]:
     """The same training step, with the same optimizer, for each model."""
     train_ids, _ = shakespeare()
+    ours, *peers = models().items()
+    faster = compiled(GPT(SHAPE).to(pick_device()), train_ids)
     runs = {
         name: partial(tokens_per_second, model, train_ids)
-        for name, model in models().items()
+        for name, model in [ours, *faster.items(), *peers]
     }
     name = "training step, 4 layers, 4 heads, width 128, context 64, batch 12, fp32"
-    yield from against_each(name, "tokens/s", take_turns(runs))
+    found = take_turns(runs, ROUNDS)
+    theirs = {name: found[name] for name, _ in peers}
+    for way, told in ((ours[0], name), *((way, f"{name}, compiled") for way in faster)):
+        yield from against_each(told, "tokens/s", {way: found[way], **theirs})
 
 
 def half_training() -> Iterator[Result]:
@@ -165,20 +175,36 @@ def half_training() -> Iterator[Result]:
         peer[0]: partial(tokens_per_second, peer[1], train_ids),
     }
     yield from against_each(
-        f"the same in {precision}, the peer in fp32", "tokens/s", take_turns(runs)
+        f"the same in {precision}, the peer in fp32",
+        "tokens/s",
+        take_turns(runs, ROUNDS),
     )
 
 
 def longest_operations(work: Callable[[], object], most: int = 3) -> dict[str, float]:
     """Milliseconds of the operations that take longest in one call of `work`."""
     with profile(activities=[ProfilerActivity.CPU]) as found:
-        for _ in range(5):
+        for _ in range(20):
             work()
     rows = sorted(found.key_averages(), key=lambda row: -row.self_cpu_time_total)
     return {
-        row.key.removeprefix("aten::"): round(row.self_cpu_time_total / 5000, 2)
+        row.key.removeprefix("aten::"): round(row.self_cpu_time_total / 20_000, 2)
         for row in rows[:most]
     }
+
+
+def step_profiles() -> Iterator[dict[str, Any]]:
+    """Where the time of a training step goes, in ours and in each peer's."""
+    train_ids, _ = shakespeare()
+    x, y = random_batch(train_ids, BATCH, SHAPE.context)
+    for name, model in models().items():
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+        step = partial(training_step, model, optimizer, x, y, 1.0)
+        for _ in range(STEPS):  # warm up
+            step()
+        longest = longest_operations(step, most=8)
+        print(f"{name}, ms a step: {longest}", flush=True)
+        yield {"name": name, "longest": longest}
 
 
 def recipe_times() -> Iterator[dict[str, Any]]:
@@ -207,9 +233,9 @@ def recipe_times() -> Iterator[dict[str, Any]]:
     }
     x, y = random_batch(train_ids, *shape)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-    for way, speed in take_turns(runs).items():
+    for way, speeds in take_turns(runs, ROUNDS).items():
         step = partial(ways[way], model, optimizer, x, y, 1.0)
-        ms = round(1000 * x.numel() / speed, 2)
+        ms = round(1000 * x.numel() / median(speeds), 2)
         print(f"{ms:7.2f} ms a step: {way}", flush=True)
         yield {"name": way, "ms": ms, "longest": longest_operations(step)}
 
@@ -248,12 +274,9 @@ def memory() -> Iterator[Result]:
         process.join()
         return answer.get()
 
-    names = [OURS, *PEERS]
-    rounds = [[measured(name) for name in names] for _ in range(3)]
-    figures = dict(zip(names, map(statistics.median, zip(*rounds))))
-    yield from against_each(
-        "memory that this training adds", "MiB", figures, "at most 1.1"
-    )
+    runs = {name: partial(measured, name) for name in (OURS, *PEERS)}
+    name, figures = "memory that this training adds", take_turns(runs, rounds=3)
+    yield from against_each(name, "MiB", figures, "at most 1.1")
 
 
 def recipe_loss() -> Iterator[Result]:
@@ -268,7 +291,7 @@ def recipe_loss() -> Iterator[Result]:
         model = kind(SHAPE).to(pick_device())
         config = TrainingConfig(**vars(NANOGPT) | {"learning_rate": rate})
         list(train(model, train_ids, validation_ids, config))
-        figures[name] = validation_loss(model, validation_ids)
+        figures[name] = [validation_loss(model, validation_ids)]
     yield from against_each(
         "validation loss, nanoGPT's CPU recipe", "nats", figures, "below 1"
     )
@@ -294,6 +317,7 @@ PARTS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "bigram": partial(rows_of, bigram_training),
     "step": partial(rows_of, gpt_training),
     "half": partial(rows_of, half_training),
+    "profile": step_profiles,
     "recipes": recipe_times,
     "memory": partial(rows_of, memory),
     "recipe": partial(rows_of, recipe_loss),

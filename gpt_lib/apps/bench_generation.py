@@ -2,9 +2,9 @@
 
 Both get the same prompt and write until their context is full, with sampling, as people
 call it: `stream` of lesson 09 here, `generate` there. They take turns. A single text is
-also written with the compiled step of lesson 12; the compiler's time stands apart. The
-floor is one product with as many weights for each token: whoever writes a single text
-must read them all, in any language.
+also written with the compiled step of lesson 12; the compiler's time stands apart. That
+step alone, without a letter drawn, is a program in C++. The floor is a sum of all
+weights for each token: whoever writes a single text must read them, in any language.
 """
 
 import time
@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from gpt_lib.apps.peers import PEERS
 from gpt_lib.apps.results import read_runs
-from gpt_lib.cache import CompiledGPT, Reading
+from gpt_lib.apps.turns import ratio, take_turns
+from gpt_lib.cache import CompiledCache, CompiledGPT, Reading
 from gpt_lib.device import pick_device
 from gpt_lib.generation import next_logits, reading, stream
 from gpt_lib.gpt import GPT, GPTConfig
@@ -36,9 +37,8 @@ LENGTHS, BATCHES, PROMPT = (64, 256, 1024), (1, 16), 8
 ROUNDS = 5
 MOST_SECONDS = 20.0  # where a text takes longer, one round is enough
 
-
 COMPILED, UNCACHED = "ours, compiled", "ours without a cache"
-FLOOR = "floor: one product"
+STEP, FLOOR = "its step alone, in C++", "floor: each weight read once"
 
 
 def ours(model: nn.Module, prompt: Tensor, length: int) -> int:
@@ -56,10 +56,19 @@ def without_cache(model: GPT, prompt: Tensor, length: int) -> int:
         reading.register(GPT)(Reading)
 
 
-def products(row: Tensor, table: Tensor, prompt: Tensor, length: int) -> int:
+def steps_alone(cached: CompiledCache, prompt: Tensor, length: int) -> int:
+    """The compiled steps of a text of zeros: nothing is drawn."""
+    cached.length, id = 0, torch.zeros(1, 1, dtype=torch.long)
+    cached.read(prompt)
+    for _ in range(length - prompt.size(1)):
+        cached.read(id)
+    return length - prompt.size(1)
+
+
+def sums(weights: Tensor, prompt: Tensor, length: int) -> int:
     """No writing at all: what it takes to read each weight once a token."""
     for _ in range(length - prompt.size(1)):
-        row @ table
+        weights.sum()
     return length - prompt.size(1)
 
 
@@ -100,36 +109,26 @@ def compare(
     }
     waited = None
     if batch == 1:
-        weights = sum(parameter.numel() for parameter in model.parameters())
-        row, table = torch.zeros(1, 512), torch.zeros(512, weights // 512)
-        row, table = row.to(pick_device()), table.to(pick_device())
-        ways[FLOOR] = partial(products, row, table, prompt, length)
+        weights = torch.cat([p.detach().flatten() for p in model.parameters()])
+        ways[FLOOR] = partial(sums, weights, prompt, length)
         begun = time.perf_counter()
         compiled = CompiledGPT(model)
         if not compiled.problem:
             waited = time.perf_counter() - begun
             ways[COMPILED] = partial(ours, compiled, prompt, length)
+            ways[STEP] = partial(steps_alone, CompiledCache(compiled), prompt, length)
     if batch == 1 and length <= 256:
         ways[UNCACHED] = partial(without_cache, model, prompt, length)
-    found: dict[str, list[float]] = {name: [] for name in ways}
-    for work in ways.values():  # warm up
-        speed(work)
-    begun = time.perf_counter()
-    for _ in range(ROUNDS):
-        for name, work in ways.items():
-            found[name].append(speed(work))
-        if time.perf_counter() - begun > MOST_SECONDS:
-            break
-    return found, waited
+    runs = {name: partial(speed, work) for name, work in ways.items()}
+    return take_turns(runs, ROUNDS, MOST_SECONDS), waited
 
 
 def rows() -> Iterator[dict[str, Any]]:
     """Every shape, length and batch; each is printed."""
     for (name, shape), batch, length in product(SHAPES.items(), BATCHES, LENGTHS):
         found, waited = compare(shape, length, batch)
-        # Within a round, for the machine is not equally fast in all of them.
         ratios = {
-            way: round(median(a / b for a, b in zip(speeds, found[PEER])), 2)
+            way: round(ratio(speeds, found[PEER]), 2)
             for way, speeds in found.items()
             if way != PEER
         }
@@ -160,7 +159,7 @@ def picture() -> "Picture":
         for row in run["results"]
         if (row["parameters"], row["batch"], row["length"]) == shown
     ]
-    ways = [UNCACHED, PEER, "ours", COMPILED, FLOOR]
+    ways = [UNCACHED, PEER, "ours", COMPILED, STEP, FLOOR]
     return views.bars(
         [f"{way}, with its cache" if way == PEER else way for way in ways],
         [speeds[way] for way in ways],
