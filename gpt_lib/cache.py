@@ -213,10 +213,6 @@ class Step(nn.Module):
         return self.cached.step(ids, slots, kept)
 
 
-# A product of one row is written as a loop, too; a library's is made for many rows.
-OWN_PRODUCTS = {"max_autotune": True, "max_autotune_gemm_backends": "CPP"}
-
-
 def noted_step(cached: CachedGPT) -> torch.export.ExportedProgram:
     """The operations of a step, for any number of slots from 2 to the last but one."""
     example = cached.slots[None, :1], cached.slots[:2], cached.kept
@@ -225,6 +221,10 @@ def noted_step(cached: CachedGPT) -> torch.export.ExportedProgram:
     # Plain attention: its small products and softmax can then be compiled as well.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
         return torch.export.export(Step(cached), example, dynamic_shapes=shapes)
+
+
+# A product of one row is written as a loop, too; a library's is made for many rows.
+OWN_PRODUCTS = {"max_autotune": True, "max_autotune_gemm_backends": "CPP"}
 
 
 def machine_code(noted: torch.export.ExportedProgram) -> Callable[..., list[Tensor]]:

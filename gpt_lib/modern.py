@@ -354,8 +354,8 @@ class CachedModernGPT:
         self.ids = ids.to(like.device)
 
     @torch.inference_mode()
-    def read(self, ids: Tensor) -> Tensor:
-        """Logits (B, T, V) for ids (B, T) that follow what was read."""
+    def features(self, ids: Tensor) -> Tensor:
+        """The stream after all blocks, normed (B, T, C), for ids (B, T) that follow."""
         begin, end, model = self.length, self.length + ids.size(1), self.model
         check_room(begin, end, model.context)
         self.ids[:, begin:end] = ids
@@ -369,7 +369,12 @@ class CachedModernGPT:
             x = x + attend_kept(block.attention, *new, turns, allowed)
             x = x + block.mlp(block.mlp_norm(x))
         self.length = end
-        return model.leave(model.norm(x))
+        return model.norm(x)
+
+    @torch.inference_mode()
+    def read(self, ids: Tensor) -> Tensor:
+        """Logits (B, T, V) for ids (B, T) that follow what was read."""
+        return self.model.leave(self.features(ids))
 
 
 @reading.register(ModernGPT)

@@ -4,7 +4,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -12,7 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.linalg import vector_norm
 
-from .modern import ModernConfig, ModernGPT
+from .cache import Reading
+from .checkpoints import ARCHITECTURES
+from .generation import reading
+from .modern import CachedModernGPT, ModernConfig, ModernGPT
 from .speed import GraphRecipe, Recipe, pick_precision
 from .text import random_batch
 from .training import OPTIMIZERS, set_rate
@@ -216,6 +219,18 @@ def split_grams(
     return different % size, own
 
 
+def count(
+    ids: Tensor, vocab_size: int, order: int, fold_size: int
+) -> tuple[nn.ModuleList, nn.ModuleList]:
+    """Tables by the length of the context: of all ids (N,), and of each fold alone."""
+    everywhere, alone = nn.ModuleList(), nn.ModuleList()
+    for length in range(order + 1):
+        grams = split_grams(ids, length, vocab_size, fold_size, length == order)
+        everywhere.append(Table(grams[0], vocab_size))
+        alone.append(Table(grams[1], vocab_size))
+    return everywhere, alone
+
+
 class Counts(nn.Module):
     """What followed each context of up to `order` ids: (B, T) -> log-chances (B, T, V).
 
@@ -233,13 +248,15 @@ class Counts(nn.Module):
             raise ValueError(f"order={order} is too long for {vocab_size} characters")
         self.vocab_size, self.order, self.context = vocab_size, order, 1024
         self.fold_size = -(-len(ids) // folds)
-        # Tables by the length of the context: of the text, and of each fold alone.
-        self.everywhere, self.alone = nn.ModuleList(), nn.ModuleList()
-        for length in range(order + 1):
-            how = vocab_size, self.fold_size, length == order
-            everywhere, alone = split_grams(ids, length, *how)
-            self.everywhere.append(Table(everywhere, vocab_size))
-            self.alone.append(Table(alone, vocab_size))
+        self.register_buffer("ids", ids.int())
+        self.register_load_state_dict_post_hook(lambda self, _: self.fill())
+        if not ids.is_meta:  # of which only the shape is asked
+            self.fill()
+
+    def fill(self) -> None:
+        """Count the ids, those that are there now."""
+        how = self.vocab_size, self.order, self.fold_size
+        self.everywhere, self.alone = count(self.ids.long(), *how)
 
     def forward(self, ids: Tensor, fold: Tensor | None = None) -> Tensor:
         """Without what was counted in `fold` (B,) of each row, if that is given."""
@@ -249,8 +266,7 @@ class Counts(nn.Module):
             asked = keys(ids, length, V) if length else torch.zeros_like(ids)
             found = self.everywhere[length](asked)
             if fold is not None:
-                asked = fold[:, None] * V**length + asked
-                found = found - self.alone[length](asked)
+                found = found - self.alone[length](fold[:, None] * V**length + asked)
             shorter = chances[:, max(0, length - 1) :]
             chances[:, max(0, length - 1) :] = back_off(found, shorter)
         return chances.log()
@@ -270,7 +286,10 @@ class CountedGPT(nn.Module):
     def forward(self, ids: Tensor, counted: Tensor | None = None) -> Tensor:
         """`counted` (B, T, V) are log-chances, if they are known already."""
         counted = self.counts(ids) if counted is None else counted
-        x = self.gpt.features(ids)
+        return self.add(self.gpt.features(ids), counted)
+
+    def add(self, x: Tensor, counted: Tensor) -> Tensor:
+        """Logits from what the blocks leave, (B, T, C), and from the counts."""
         return self.gpt.leave(x) + self.trust(x).relu() * counted
 
 
@@ -390,3 +409,45 @@ def noisy(ids: Tensor, share: float, vocab_size: int) -> Tensor:
         return ids
     other = torch.randint_like(ids, vocab_size)
     return torch.where(torch.rand(ids.shape, device=ids.device) < share, other, ids)
+
+
+class CachedCountedGPT(CachedModernGPT):
+    """As `CachedModernGPT`, with counts: they look back over what was read."""
+
+    def __init__(self, model: CountedGPT, rows: int = 1) -> None:
+        super().__init__(model.gpt, rows)
+        self.counted = model
+
+    @torch.inference_mode()
+    def read(self, ids: Tensor) -> Tensor:
+        """Logits (B, T, V) for ids (B, T) that follow what was read."""
+        new, counts = ids.size(1), self.counted.counts
+        x = self.features(ids)
+        begin = max(0, self.length - new - counts.order)
+        counted = counts(self.ids[:, begin : self.length])[:, -new:]
+        return self.counted.add(x, counted)
+
+
+@reading.register(CountedGPT)
+class CountedReading(Reading):
+    """As `Reading`, for a GPT on counts."""
+
+    kind = CachedCountedGPT
+
+
+def counted_gpt(counted: int, order: int, **shape: Any) -> CountedGPT:
+    """A GPT on counts of as many ids, before they are loaded; shape: `ModernConfig`."""
+    gpt = ModernGPT(ModernConfig(**shape))
+    ids = torch.zeros(counted, dtype=torch.long)
+    return CountedGPT(gpt, Counts(ids, gpt.vocab_size, order))
+
+
+def shape_of(model: ModernGPT | CountedGPT) -> tuple[str, dict[str, Any]]:
+    """The architecture of a model and what builds it again."""
+    if isinstance(model, ModernGPT):
+        return "modern GPT", asdict(model.config)
+    counted = {"counted": len(model.counts.ids), "order": model.counts.order}
+    return "GPT on counts", asdict(model.gpt.config) | counted
+
+
+ARCHITECTURES["GPT on counts"] = counted_gpt

@@ -5,6 +5,7 @@ import json
 import math
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -15,14 +16,16 @@ from torch import nn
 
 from gpt_lib import checkpoints
 from gpt_lib import muon as lesson
-from gpt_lib.apps import ablation
+from gpt_lib.apps import ablation, models
 from gpt_lib.apps import race as races
 from gpt_lib.apps.results import read_rows
 from gpt_lib.attention import future_leak
+from gpt_lib.generation import draw, next_logits, reading, stream, uniforms
 from gpt_lib.gpt import GPTConfig
 from gpt_lib.modern import ModernConfig, ModernGPT
 from gpt_lib.speed import GraphRecipe, HalfRecipe, Recipe, operations
-from gpt_lib.training import Progress, TrainingConfig, train
+from gpt_lib.text import CharTokenizer, load_text, split
+from gpt_lib.training import Progress, TrainingConfig, train, validation_loss
 
 SMALL = {"context": 8, "width": 16, "heads": 2, "depth": 2}
 IDS = torch.arange(3000) * 7 % 17  # learnable to the end
@@ -443,6 +446,76 @@ def test_a_gpt_on_counts_is_causal_and_all_of_it_learns():
         assert weights.grad.any(), name
 
 
+def learned_model():
+    """A counted model whose every part has something to say."""
+    model = counted_model(order=3)
+    torch.manual_seed(1)
+    for weights in model.gpt.parameters():
+        nn.init.normal_(weights, std=0.3)
+    nn.init.normal_(model.trust.weight)
+    return model.eval()
+
+
+@pytest.mark.parametrize("pieces", [[8], [1, 7], [1] * 8, [3, 1, 4]])
+def test_cached_is_uncached_on_counts_in_any_pieces(pieces):
+    model = learned_model()
+    ids = torch.randint(17, (3, 8))
+    cached = lesson.CachedCountedGPT(model, rows=3)
+    found = torch.cat([cached.read(part) for part in ids.split(pieces, dim=1)], dim=1)
+    torch.testing.assert_close(found, model(ids).detach(), atol=1e-4, rtol=1e-4)
+
+
+def test_a_gpt_on_counts_writes_the_same_with_and_without_its_cache():
+    model, start = learned_model(), torch.tensor([[3, 1]])
+    assert isinstance(reading(model), lesson.CountedReading)
+    written = [step.ids.item() for step in stream(model, start, 20)]
+    expected, ids = [], start
+    for u in uniforms(1, 20):
+        chances = next_logits(model, ids).double().softmax(dim=-1)
+        ids = torch.cat([ids, draw(chances, u[None])[:, None]], dim=1)
+        expected.append(ids[0, -1].item())
+    assert written == expected
+
+
+def kept(model, folder, **shape):
+    """The model, written as a checkpoint; its card may say something else."""
+    row = {"seed": 1, "seconds": 1.0, "val_loss": 2.0}
+    tokenizer = CharTokenizer("".join(map(chr, range(97, 97 + 17))))
+    card = races.make_card(model, tokenizer, lesson.Entry(), row, steps=5)
+    shelf = checkpoints.Shelf("mine", folder)
+    card = replace(card, shape=card.shape | shape)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(races, "Shelf", lambda name: shelf)
+        races.keep("mine", model, card)
+    return shelf.last()
+
+
+@pytest.mark.parametrize("make", [learned_model, small_model])
+def test_a_racer_is_kept_and_comes_back(tmp_path, make):
+    model = make()
+    folder = kept(model, tmp_path)
+    back, _, card = checkpoints.load_checkpoint(folder)
+    ids = torch.randint(17, (2, 8))
+    assert torch.equal(back(ids), model(ids))
+    assert (card.step, card.training.optimizer) == (5, "Muon")
+    with pytest.raises(checkpoints.CheckpointError, match="cannot be trained on"):
+        checkpoints.resume(checkpoints.Run("mine", tmp_path), torch.device("cpu"))
+
+
+def test_counts_of_another_length_do_not_fit(tmp_path):
+    folder = kept(learned_model(), tmp_path, counted=2999)
+    with pytest.raises(checkpoints.CheckpointError, match=r"counts\.ids"):
+        checkpoints.load_checkpoint(folder)
+
+
+def test_counts_are_counted_again_when_other_ids_are_loaded():
+    ids = torch.randint(17, (500,))
+    ours, theirs = lesson.Counts(ids, 17, 2), lesson.Counts(IDS[:500], 17, 2)
+    assert not torch.equal(ours(ids[None]), theirs(ids[None]))
+    ours.load_state_dict(theirs.state_dict())
+    assert torch.equal(ours(ids[None]), theirs(ids[None]))
+
+
 def test_practice_reads_the_text_without_its_fold():
     model = counted_model().eval()
     practice = lesson.Practice(model, IDS)
@@ -559,11 +632,18 @@ def test_a_whole_race_through_the_command(tmp_path, monkeypatch, capsys):
     entry = lesson.Entry(name="tiny", shape=SMALL, batch=8, length=8, counts=2)
     monkeypatch.setattr(races, "ENTRIES", {"cpu": entry})
     monkeypatch.setattr("sys.argv", ["race", "--seconds", "2", "--seed", "7"])
+    monkeypatch.setattr(races, "Shelf", partial(checkpoints.Shelf, root=tmp_path))
+    (tmp_path / "race-1").mkdir()  # an earlier one
     races.main()
     [row] = json.loads(races.LEADERBOARD.read_text(encoding="utf-8"))
-    assert row["name"] == "tiny"
+    assert (row["name"], row["model"]) == ("tiny", "race-2")
+    model, tokenizer, card = models.load("race-2", tmp_path)
+    assert card.validation_loss == row["val_loss"]
+    hidden = split(tokenizer.encode(load_text("tinyshakespeare")))[1]
+    assert validation_loss(model, hidden) == pytest.approx(row["val_loss"], abs=1e-3)
     assert 0 < row["utilisation"] < 1
-    last = capsys.readouterr().out.strip().splitlines()[-1]
+    *_, hint, last = capsys.readouterr().out.strip().splitlines()
+    assert hint == "talk to it with: gpt-lib chat race-2"
     found = dict(pair.split("=") for pair in last.split())
     assert set(found) == {"val_loss", "seconds", "tokens_per_s"}
     assert float(found["seconds"]) >= 2

@@ -40,6 +40,7 @@ OURS = "GPT of lesson 08"
 BATCH, SHAPE = 12, GPTConfig.preset("nanogpt-cpu", 65)
 # What nanoGPT's README sets for a CPU: 2,000 steps, rate 0.001, a tenth at the end.
 NANOGPT = TrainingConfig(steps=2000, batch=BATCH, evaluate_every=10**6)
+PRODUCTS = ("mm", "addmm", "bmm")  # of matrices, as PyTorch names them
 OUR_RATE = 4e-3  # on the same steps, batches and shape
 
 
@@ -181,30 +182,46 @@ def half_training() -> Iterator[Result]:
     )
 
 
-def longest_operations(work: Callable[[], object], most: int = 3) -> dict[str, float]:
-    """Milliseconds of the operations that take longest in one call of `work`."""
+def operation_times(work: Callable[[], object]) -> dict[str, float]:
+    """Milliseconds of each kind of operation in one call of `work`."""
     with profile(activities=[ProfilerActivity.CPU]) as found:
-        for _ in range(20):
+        for _ in range(10):
             work()
-    rows = sorted(found.key_averages(), key=lambda row: -row.self_cpu_time_total)
     return {
-        row.key.removeprefix("aten::"): round(row.self_cpu_time_total / 20_000, 2)
-        for row in rows[:most]
+        row.key.removeprefix("aten::"): row.self_cpu_time_total / 10_000
+        for row in found.key_averages()
     }
 
 
+def longest(times: dict[str, float], most: int) -> dict[str, float]:
+    """The operations that take longest, rounded."""
+    first = sorted(times, key=times.get, reverse=True)[:most]
+    return {name: round(times[name], 2) for name in first}
+
+
 def step_profiles() -> Iterator[dict[str, Any]]:
-    """Where the time of a training step goes, in ours and in each peer's."""
+    """Where the time of a training step goes, in ours and in each peer's, by turns."""
     train_ids, _ = shakespeare()
     x, y = random_batch(train_ids, BATCH, SHAPE.context)
+    steps, found = {}, {}
     for name, model in models().items():
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-        step = partial(training_step, model, optimizer, x, y, 1.0)
-        for _ in range(STEPS):  # warm up
-            step()
-        longest = longest_operations(step, most=8)
-        print(f"{name}, ms a step: {longest}", flush=True)
-        yield {"name": name, "longest": longest}
+        steps[name] = partial(training_step, model, optimizer, x, y, 1.0)
+        found[name] = []
+    for _ in range(ROUNDS):
+        for name, step in steps.items():
+            step()  # warms up
+            found[name].append(operation_times(step))
+    for name, rounds in found.items():
+        usual = {kind: median(each[kind] for each in rounds) for kind in rounds[0]}
+        row = {
+            "name": name,
+            "ms": round(sum(usual.values()), 2),
+            "products": round(sum(usual.get(kind, 0) for kind in PRODUCTS), 2),
+            "longest": longest(usual, most=8),
+        }
+        print(row, flush=True)
+        yield row
 
 
 def recipe_times() -> Iterator[dict[str, Any]]:
@@ -237,7 +254,7 @@ def recipe_times() -> Iterator[dict[str, Any]]:
         step = partial(ways[way], model, optimizer, x, y, 1.0)
         ms = round(1000 * x.numel() / median(speeds), 2)
         print(f"{ms:7.2f} ms a step: {way}", flush=True)
-        yield {"name": way, "ms": ms, "longest": longest_operations(step)}
+        yield {"name": way, "ms": ms, "longest": longest(operation_times(step), most=3)}
 
 
 def highest_memory(model: nn.Module, ids: torch.Tensor, batch: int) -> int:

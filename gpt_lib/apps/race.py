@@ -1,7 +1,7 @@
 """The race of lesson 14: the best loss in a given time.
 
-`make race SECONDS=100 SEED=1` runs one and adds it to the leaderboard in runs/;
-`make bench` repeats the committed ones.
+`make race SECONDS=100 SEED=1` runs one, keeps its model in runs/ and adds
+it to the leaderboard there; `make bench` repeats the committed ones.
 """
 
 import argparse
@@ -11,22 +11,33 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from functools import cache
+from itertools import count
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from gpt_lib.apps.results import read_rows
 from gpt_lib.attention import future_leak
-from gpt_lib.checkpoints import RUNS
-from gpt_lib.device import pick_device
+from gpt_lib.checkpoints import (
+    CARD,
+    CARD_FILE,
+    RUNS,
+    WEIGHTS,
+    Card,
+    Shelf,
+    finite_weights,
+    write_checkpoint,
+)
+from gpt_lib.device import describe, pick_device
 from gpt_lib.gpt import GPT, GPTConfig
-from gpt_lib.modern import ModernConfig
-from gpt_lib.muon import ENTRIES, Entry, race
+from gpt_lib.modern import ModernConfig, ModernGPT
+from gpt_lib.muon import ENTRIES, CountedGPT, Entry, race, shape_of
 from gpt_lib.speed import GraphRecipe, measure_roof, operations, pick_precision
-from gpt_lib.text import CharTokenizer, load_text, split
+from gpt_lib.text import TEXTS, CharTokenizer, load_text, split
 from gpt_lib.training import (
     TrainingConfig,
     evaluating,
@@ -38,6 +49,7 @@ from gpt_lib.training import (
 if TYPE_CHECKING:
     from gpt_lib.views import Picture
 
+TEXT = "tinyshakespeare"
 LEADERBOARD = RUNS / "leaderboard.json"
 MOST_LEAK = 1e-4  # rounding stays below, a look into the future far above
 SEEDS = (1, 2, 3)
@@ -55,7 +67,7 @@ def fitting(table: dict[str, Any], device: torch.device) -> Any:
 
 def texts() -> tuple[CharTokenizer, list[Tensor]]:
     """Tiny Shakespeare's tokenizer, and the ids of its two parts on the device."""
-    text = load_text("tinyshakespeare")
+    text = load_text(TEXT)
     tokenizer = CharTokenizer.from_text(text)
     ids = tokenizer.encode(text)
     return tokenizer, [part.to(pick_device()) for part in split(ids)]
@@ -103,8 +115,13 @@ def utilisation(config: GPTConfig | ModernConfig, tokens_per_s: float) -> float:
     return operations(config, 1) * tokens_per_s / roof(pick_device())
 
 
-def run(seconds: float, seed: int, entry: Entry | None = None) -> dict[str, Any]:
-    """One race. The clock runs from before the text is read to the last step."""
+def run(
+    seconds: float, seed: int, entry: Entry | None = None, name: str = ""
+) -> dict[str, Any]:
+    """One race; with a name its model is kept in runs/, and can be talked to.
+
+    The clock runs from before the text is read to the last step.
+    """
     begun = time.perf_counter()
     tokenizer, (train_ids, validation_ids) = texts()
     entry = entry or fitting(ENTRIES, train_ids.device)
@@ -119,7 +136,7 @@ def run(seconds: float, seed: int, entry: Entry | None = None) -> dict[str, Any]
             bar.set_description(f"loss {lap.loss:.3f}")
     tokens_per_s = lap.tokens / lap.seconds
     config = getattr(model, "gpt", model).config
-    return {
+    row = {
         "name": entry.name,
         "budget": seconds,
         "seed": seed,
@@ -131,6 +148,58 @@ def run(seconds: float, seed: int, entry: Entry | None = None) -> dict[str, Any]
         ),
         "parameters": sum(weights.numel() for weights in model.parameters()),
     }
+    if name:
+        steps = lap.tokens // (entry.batch * entry.length)
+        keep(name, model, make_card(model, tokenizer, entry, row, steps))
+        row["model"] = name
+    return row
+
+
+def make_card(
+    model: ModernGPT | CountedGPT,
+    tokenizer: CharTokenizer,
+    entry: Entry,
+    row: dict[str, Any],
+    steps: int,
+) -> Card:
+    """What a race's model is, and how it was trained."""
+    training = TrainingConfig(
+        steps=steps,
+        batch=entry.batch,
+        context=entry.length,
+        learning_rate=entry.learning_rate,
+        warmup=0,
+        final_share=0.0,
+        weight_decay=entry.weight_decay,
+        seed=row["seed"],
+        optimizer="Muon",
+    )
+    return Card(
+        *shape_of(model),
+        tokenizer.characters,
+        TEXT,
+        TEXTS[TEXT].sha256,
+        training,
+        step=steps,
+        seconds=row["seconds"],
+        validation_loss=row["val_loss"],
+        machine=describe(str(pick_device())),
+        date=date.today().isoformat(),
+    )
+
+
+def keep(name: str, model: nn.Module, card: Card) -> None:
+    """Write a checkpoint that cannot be trained on, only read: a race is over."""
+    weights = save(finite_weights(model, card.step))
+    files = {CARD_FILE: CARD.dump_json(card, indent=1), WEIGHTS: weights}
+    write_checkpoint(Shelf(name).at(card.step), files)
+
+
+def free_name() -> str:
+    """The next of race-1, race-2, … that no run has."""
+    return next(
+        name for n in count(1) if not Shelf(name := f"race-{n}").folder.exists()
+    )
 
 
 def run_plain(seed: int) -> dict[str, Any]:
@@ -228,9 +297,11 @@ def main() -> None:
         parser.error(
             f"SECONDS={asked.seconds:g} must be 1 or more, SEED={asked.seed} 0 or more"
         )
-    row = run(asked.seconds, asked.seed)
+    row = run(asked.seconds, asked.seed, name=free_name())
     for place, each in enumerate(on_the_board(row)[:10], 1):
-        print(f"{place:2}. {each['val_loss']:.4f}  {each['name']}, {each['date']}")
+        told = ", ".join(filter(None, (each["name"], each["date"], each.get("model"))))
+        print(f"{place:2}. {each['val_loss']:.4f}  {told}")
+    print(f"talk to it with: gpt-lib chat {row['model']}")
     print(
         f"val_loss={row['val_loss']:.4f} seconds={row['seconds']:.1f}"
         f" tokens_per_s={row['tokens_per_s']}"
