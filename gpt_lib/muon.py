@@ -435,7 +435,7 @@ class CountedReading(Reading):
     kind = CachedCountedGPT
 
 
-def counted_gpt(counted: int, order: int, **shape: Any) -> CountedGPT:
+def counted_gpt(counted: int = 1000, order: int = 6, **shape: Any) -> CountedGPT:
     """A GPT on counts of as many ids, before they are loaded; shape: `ModernConfig`."""
     gpt = ModernGPT(ModernConfig(**shape))
     ids = torch.zeros(counted, dtype=torch.long)

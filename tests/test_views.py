@@ -312,6 +312,22 @@ def test_bars_say_large_numbers_without_an_exponent():
     )
 
 
+def test_the_number_of_a_negative_bar_does_not_cover_its_name(monkeypatch):
+    drawn = []
+    picture = views.charts.Picture
+    monkeypatch.setattr(
+        views.charts,
+        "Picture",
+        lambda *given: drawn.append(given[0]) or picture(*given),
+    )
+    views.bars(["gain", "loss"], [2, -1], "Two")
+    [axes] = drawn[0].axes
+    assert [(each.get_text(), each.xy) for each in axes.texts] == [
+        ("2", (2, 0)),
+        ("-1", (0, 1)),
+    ]
+
+
 def test_a_lesson_saved_while_it_trains_opens_with_words_not_with_an_error(shown):
     asyncio.run(views.watch(Run(2)))
     output = v4.new_output("display_data", data=shown.first)

@@ -35,12 +35,16 @@ def bars(
         raise ValueError(f"{len(labels)} labels for {len(numbers)} values")
     figure, axes = new_figure(7, 0.7 + 0.24 * max(3, len(numbers)))
     rows = np.arange(len(numbers))
-    drawn = axes.barh(rows, numbers, color=COLORS[0])
+    axes.barh(rows, numbers, color=COLORS[0])
     texts = [f"{four_digits(number)}{unit}" for number in numbers]
-    axes.bar_label(drawn, labels=texts, padding=3, fontsize=9)
+    # Of a negative bar, too, on the right: on the left it would cover the name.
+    how = {"xytext": (3, 0), "textcoords": "offset points", "va": "center"}
+    for text, end, row in zip(texts, numbers.clip(min=0), rows):
+        axes.annotate(text, (end, row), fontsize=9, **how)
     axes.set_yticks(rows, labels)
     axes.invert_yaxis()
     axes.margins(x=0.12)
+    axes.xaxis.set_major_formatter(lambda number, _: four_digits(number))
     axes.set_title(title, loc="left", fontsize=11)
     pairs = ", ".join(f"{label} {text}" for label, text in zip(labels, texts))
     return Picture(figure, f"{title}. Bars: {pairs}.")
