@@ -249,18 +249,17 @@ class Counts(nn.Module):
         self.vocab_size, self.order, self.context = vocab_size, order, 1024
         self.fold_size = -(-len(ids) // folds)
         self.register_buffer("ids", ids.int())
-        self.register_load_state_dict_post_hook(lambda self, _: self.fill())
-        if not ids.is_meta:  # of which only the shape is asked
-            self.fill()
-
-    def fill(self) -> None:
-        """Count the ids, those that are there now."""
-        how = self.vocab_size, self.order, self.fold_size
-        self.everywhere, self.alone = count(self.ids.long(), *how)
+        self.everywhere = self.alone = None  # counted when first asked
+        self.register_load_state_dict_post_hook(
+            lambda self, _: setattr(self, "everywhere", None)  # other ids: again
+        )
 
     def forward(self, ids: Tensor, fold: Tensor | None = None) -> Tensor:
         """Without what was counted in `fold` (B,) of each row, if that is given."""
         V = self.vocab_size
+        if self.everywhere is None:
+            how = V, self.order, self.fold_size
+            self.everywhere, self.alone = count(self.ids.long(), *how)
         chances = torch.full((*ids.shape, V), 1 / V, device=ids.device)
         for length in range(min(self.order, ids.size(1)) + 1):
             asked = keys(ids, length, V) if length else torch.zeros_like(ids)

@@ -516,6 +516,15 @@ def test_counts_are_counted_again_when_other_ids_are_loaded():
     assert torch.equal(ours(ids[None]), theirs(ids[None]))
 
 
+def test_who_was_asked_without_gradients_first_still_learns():
+    model = learned_model()
+    with torch.inference_mode():
+        model(IDS[None, :8])  # counts
+    logits = model(IDS[None, :8])
+    nn.functional.cross_entropy(logits[0], IDS[1:9]).backward()
+    assert model.trust.weight.grad.any()
+
+
 def test_practice_reads_the_text_without_its_fold():
     model = counted_model().eval()
     practice = lesson.Practice(model, IDS)
