@@ -146,6 +146,9 @@ def written(app, lane=0):
 
 def generate(app, length=40):
     set_box(app, "Length", length)
+    # What it says of the last run must not be taken for this one.
+    said = status(app).locator(".widget-html-content")
+    said.evaluate("box => box.replaceChildren()")
     press(app, "Generate")
     expect(status(app)).to_contain_text(f"done: {length} tokens", timeout=60_000)
 
