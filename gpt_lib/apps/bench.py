@@ -203,16 +203,12 @@ def step_profiles() -> Iterator[dict[str, Any]]:
     """Where the time of a training step goes, in ours and in each peer's, by turns."""
     train_ids, _ = shakespeare()
     x, y = random_batch(train_ids, BATCH, SHAPE.context)
-    steps, found = {}, {}
+    runs = {}
     for name, model in models().items():
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-        steps[name] = partial(training_step, model, optimizer, x, y, 1.0)
-        found[name] = []
-    for _ in range(ROUNDS):
-        for name, step in steps.items():
-            step()  # warms up
-            found[name].append(operation_times(step))
-    for name, rounds in found.items():
+        step = partial(training_step, model, optimizer, x, y, 1.0)
+        runs[name] = partial(operation_times, step)
+    for name, rounds in take_turns(runs, ROUNDS).items():
         usual = {kind: median(each[kind] for each in rounds) for kind in rounds[0]}
         row = {
             "name": name,

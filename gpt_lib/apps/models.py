@@ -4,16 +4,25 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import save
+from torch import nn
+
 # Reading with a memory, a model and an optimizer: what these lessons register.
 from gpt_lib import cache, modern, muon  # noqa: F401
 from gpt_lib.checkpoints import (
+    CARD,
+    CARD_FILE,
     RUNS,
+    WEIGHTS,
+    Card,
     CheckpointError,
     Shelf,
     Trained,
     best,
     check_name,
+    finite_weights,
     load_checkpoint,
+    write_checkpoint,
 )
 from gpt_lib.generation import Writer
 from gpt_lib.text import DATA
@@ -64,6 +73,17 @@ def load(name: str, root: Path = RUNS) -> Trained:
         ValueError: there is no such model, or it cannot be read.
     """
     return load_checkpoint(folder_of(name, root))
+
+
+def keep(folder: Path, model: nn.Module, card: Card) -> None:
+    """Write a checkpoint that is only read, never trained on.
+
+    Raises:
+        ValueError: the weights are not finite.
+    """
+    weights = save(finite_weights(model, card.step))
+    files = {CARD_FILE: CARD.dump_json(card, indent=1), WEIGHTS: weights}
+    write_checkpoint(folder, files)
 
 
 def load_writer(name: str, root: Path = RUNS) -> Writer:

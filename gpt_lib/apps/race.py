@@ -16,22 +16,13 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from gpt_lib.apps.models import keep
 from gpt_lib.apps.results import read_rows
 from gpt_lib.attention import future_leak
-from gpt_lib.checkpoints import (
-    CARD,
-    CARD_FILE,
-    RUNS,
-    WEIGHTS,
-    Card,
-    Shelf,
-    finite_weights,
-    write_checkpoint,
-)
+from gpt_lib.checkpoints import RUNS, Card, Shelf
 from gpt_lib.device import describe, pick_device
 from gpt_lib.gpt import GPT, GPTConfig
 from gpt_lib.modern import ModernConfig, ModernGPT
@@ -150,7 +141,8 @@ def run(
     }
     if name:
         steps = lap.tokens // (entry.batch * entry.length)
-        keep(name, model, make_card(model, tokenizer, entry, row, steps))
+        card = make_card(model, tokenizer, entry, row, steps)
+        keep(Shelf(name).at(steps), model, card)
         row["model"] = name
     return row
 
@@ -186,13 +178,6 @@ def make_card(
         machine=describe(str(pick_device())),
         date=date.today().isoformat(),
     )
-
-
-def keep(name: str, model: nn.Module, card: Card) -> None:
-    """Write a checkpoint that cannot be trained on, only read: a race is over."""
-    weights = save(finite_weights(model, card.step))
-    files = {CARD_FILE: CARD.dump_json(card, indent=1), WEIGHTS: weights}
-    write_checkpoint(Shelf(name).at(card.step), files)
 
 
 def free_name() -> str:

@@ -10,19 +10,11 @@ from datetime import date
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from tqdm import tqdm
 
 from gpt_lib.apps.ladder import PLAN, STAGES, STEPS
-from gpt_lib.apps.models import MODELS
-from gpt_lib.checkpoints import (
-    CARD,
-    CARD_FILE,
-    WEIGHTS,
-    Card,
-    build,
-    write_checkpoint,
-)
+from gpt_lib.apps.models import MODELS, keep
+from gpt_lib.checkpoints import Card, build
 from gpt_lib.device import describe, pick_device
 from gpt_lib.text import TEXTS, CharTokenizer, load_text, split
 from gpt_lib.training import TrainingConfig, train, validation_loss
@@ -84,10 +76,8 @@ def make(name: str) -> Card:
         machine=describe(str(device)),
         date=date.today().isoformat(),
     )
-    weights = {name: value.cpu() for name, value in model.state_dict().items()}
-    files = {CARD_FILE: CARD.dump_json(card, indent=1), WEIGHTS: save(weights)}
     shutil.rmtree(MODELS / name, ignore_errors=True)  # git has it
-    write_checkpoint(MODELS / name, files)
+    keep(MODELS / name, model, card)
     return card
 
 

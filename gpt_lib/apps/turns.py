@@ -4,18 +4,21 @@ import math
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import TypeVar
+
+Figure = TypeVar("Figure")
 
 
 def take_turns(
-    runs: dict[str, Callable[[], float]], rounds: int, most_seconds: float = math.inf
-) -> dict[str, list[float]]:
-    """Each run gives a figure; all take turns, and the first turn only warms up.
+    runs: dict[str, Callable[[], Figure]], rounds: int, most_seconds: float = math.inf
+) -> dict[str, list[Figure]]:
+    """Each run gives a figure, or several; all take turns, the first of which warms up.
 
     No further round begins after `most_seconds`.
     """
     for run in runs.values():
         run()
-    found: dict[str, list[float]] = {name: [] for name in runs}
+    found: dict[str, list[Figure]] = {name: [] for name in runs}
     begun = time.perf_counter()
     for _ in range(rounds):
         for name, run in runs.items():
