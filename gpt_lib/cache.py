@@ -24,12 +24,18 @@ def cache_bytes(depth: int, width: int, context: int, rows: int, size: int = 4) 
     return 2 * depth * width * context * rows * size
 
 
-def check_room(begin: int, end: int, context: int) -> None:
-    """Raises: ValueError if the context has no room for slots from begin to end."""
-    if end > context:
-        raise ValueError(
-            f"{end - begin} ids after {begin} are more than the context of {context}"
-        )
+def check_room(ids: Tensor, rows: int, begin: int, context: int) -> None:
+    """Whether a cache has these rows, and room for ids (B, T) from slot `begin` on.
+
+    Raises:
+        ValueError: it has not.
+    """
+    B, T = ids.shape
+    if rows != B:
+        raise ValueError(f"{B} rows of ids for a cache that has {rows}")
+    if begin + T > context:
+        told = f"{T} ids after {begin} are more than the context of {context}"
+        raise ValueError(told)
 
 
 def laid_out(layer: nn.Linear) -> Tensor:
@@ -50,7 +56,7 @@ class Tables(NamedTuple):
 
     @classmethod
     def of(cls, block: Block) -> "Tables":
-        """Copies of a block's numbers."""
+        """Copies of a block's tables; norms and biases are its own."""
         attention, mlp = block.attention, block.mlp
         norms = [(n.weight, n.bias) for n in (block.attention_norm, block.mlp_norm)]
         tables = [laid_out(attention.query_key_value), laid_out(attention.merge)]
@@ -101,7 +107,7 @@ def left_padded(prompts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     return torch.stack(rows), starts
 
 
-def places(begin: int, end: int, starts: Tensor) -> Tensor:
+def positions(begin: int, end: int, starts: Tensor) -> Tensor:
     """The positions of slots in rows that start at `starts` (B,): (B, T)"""
     slots = torch.arange(begin, end, device=starts.device)
     return (slots - starts[:, None]).clamp(min=0)
@@ -124,7 +130,7 @@ def new_memories(model: GPT, rows: int) -> list[Memory]:
 
 
 class CachedGPT:
-    """A GPT that keeps the keys and values of what it has read, B rows at once.
+    """A GPT as it is now, with the keys and values of what it has read, in B rows.
 
     Rows of different lengths are padded on the left; `starts` (B,) says how far.
     """
@@ -143,10 +149,10 @@ class CachedGPT:
         """Logits (B, T, V) for ids (B, T) that follow what was read.
 
         Raises:
-            ValueError: they do not fit into what is left of the context.
+            ValueError: other rows, or more than is left of the context.
         """
-        begin, end = self.length, self.length + ids.size(1)
-        check_room(begin, end, self.model.context)
+        check_room(ids, len(self.starts), self.length, self.model.context)
+        end = self.length + ids.size(1)
         logits = self.step(ids.to(self.slots.device), self.slots[:end], self.kept)
         self.length = end
         return logits
@@ -155,7 +161,7 @@ class CachedGPT:
         """Logits (B, T, V) for ids (B, T), which fill the last T of `slots`."""
         end, T = slots.size(0), ids.size(1)
         begin = end - T
-        new = places(begin, end, self.starts) if self.padded else slots[begin:]
+        new = positions(begin, end, self.starts) if self.padded else slots[begin:]
         everything = T == 1 and not self.padded
         allowed = None if everything else allowed_slots(begin, end, self.starts)
         x = (self.model.embed(ids) + self.model.position.weight[new]).flatten(0, 1)
@@ -214,7 +220,7 @@ class Step(nn.Module):
 
 
 def noted_step(cached: CachedGPT) -> torch.export.ExportedProgram:
-    """The operations of a step, for any number of slots from 2 to the last but one."""
+    """The operations of a step, for 2 slots in use and more, but not for all."""
     example = cached.slots[None, :1], cached.slots[:2], cached.kept
     slots = torch.export.Dim("slots", min=2, max=cached.model.context - 1)
     shapes = None, {0: slots}, [(None, None) for _ in cached.kept]
@@ -245,7 +251,7 @@ def machine_code(noted: torch.export.ExportedProgram) -> Callable[..., list[Tens
 
 
 def compile_step(model: GPT) -> Callable[..., Tensor]:
-    """`CachedGPT.step` for one id of one row, from slot 1 to the last but one.
+    """`CachedGPT.step` for one id of one row, with 2 slots in use or more, but not all.
 
     It has the weights as they are now, and takes the compiler half a minute.
 
@@ -269,6 +275,8 @@ def compile_step(model: GPT) -> Callable[..., Tensor]:
 
 class CompiledGPT(nn.Module):
     """A GPT that writes with a compiled step; for `stream`, in place of the model.
+
+    The step has the weights as they are now: when they change, make a new one.
 
     Attributes:
         problem: why the step could not be compiled; then it is the eager one.

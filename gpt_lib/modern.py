@@ -56,12 +56,14 @@ class RMSNorm(nn.Module):
 def angles(length: int, size: int, base: float = 1024.0) -> tuple[Tensor, Tensor]:
     """Cosines and sines (T, H) that turn vectors at places 0, 1, …; T is `length`.
 
-    Number i of a vector is turned with number i + H/2; the sines carry its sign.
+    Number i of a vector is turned with number i + H/2: the first half of the sines is
+    negative. (The paper pairs neighbours, and its base is 10,000.)
 
     Source: Su and others (2021), "RoFormer".
     """
     if size % 2:
-        raise ValueError(f"size={size} of a head must be even: numbers turn in pairs")
+        told = f"size={size} of a head, width / heads, must be even"
+        raise ValueError(f"{told}: numbers turn in pairs")
     speeds = base ** -(torch.arange(size // 2) / (size // 2))
     turns = torch.arange(length)[:, None] * speeds  # (T, H/2)
     cosines, sines = turns.cos(), turns.sin()
@@ -128,7 +130,7 @@ class ModernConfig:
     positions: str = "rope"
     bend: str = "relu2"  # of the MLP
     qk_norm: bool = True
-    quiet: bool = True  # whatever writes to the stream starts at zero
+    quiet: bool = True  # merge, narrow and unembed start at zero
     pairs: bool = True  # an embedding of each pair of neighbours, beside the characters
     tied: bool = False  # the unembedding is the embedding
     cap: float = 0.0  # logits stay within ±cap; 0 is off
@@ -185,7 +187,7 @@ class Attention(nn.Module):
         rows = (config.heads + 2 * config.key_heads) * self.size
         self.query_key_value = nn.Linear(config.width, rows, bias=False)
         self.merge = nn.Linear(config.width, config.width, bias=False)
-        # A normed vector has length √H: a plain scale would allow no large score.
+        # Normed vectors have length √H, so scores stay within ±1.3 √H: our choice.
         self.scale = (1.3 if config.qk_norm else 1.0) / self.size**0.5
 
     def split(
@@ -271,7 +273,8 @@ class ModernGPT(nn.Module):
         self.blocks = nn.ModuleList(ModernBlock(config) for _ in range(config.depth))
         self.norm = make_norm(config)
         self.unembed = nn.Linear(config.width, config.vocab_size, bias=False)
-        cosines, sines = angles(config.context, config.width // config.heads)
+        size = config.width // config.heads if config.positions == "rope" else 0
+        cosines, sines = angles(config.context, size)
         self.register_buffer("cosines", cosines, persistent=False)
         self.register_buffer("sines", sines, persistent=False)
         draw_weights(self)
@@ -289,7 +292,7 @@ class ModernGPT(nn.Module):
 
     def features(self, ids: Tensor) -> Tensor:
         """(B, T) -> the stream after all blocks, normed: (B, T, C)"""
-        check_room(0, ids.size(1), self.context)
+        check_room(ids, len(ids), 0, self.context)
         x, turns = self.entrance(ids), self.turns(0, ids.size(1))
         for block in self.blocks:
             x = block(x, turns)
@@ -357,7 +360,7 @@ class CachedModernGPT:
     def features(self, ids: Tensor) -> Tensor:
         """The stream after all blocks, normed (B, T, C), for ids (B, T) that follow."""
         begin, end, model = self.length, self.length + ids.size(1), self.model
-        check_room(begin, end, model.context)
+        check_room(ids, len(self.ids), begin, model.context)
         self.ids[:, begin:end] = ids
         before = self.ids[:, begin - 1 : begin] if begin else None
         x = model.entrance(self.ids[:, begin:end], begin, before)

@@ -42,7 +42,7 @@ def adamw_update(
     weight.addcdiv_(memory["average"], usual, value=-group["lr"] / (1 - fast**step))
 
 
-# For five rounds that end near 1 from any start between 0.001 and 1.
+# For five rounds: a value of 0.001 ends near 0.5, most others near 1.
 # Source: You Jiacheng's coefficients, as used in the modded-nanogpt speedrun.
 COEFFICIENTS = (
     (4.0848, -6.8946, 2.9270),
@@ -153,10 +153,10 @@ def fast_recipe(device: torch.device) -> Recipe | GraphRecipe:
 
 
 def rate_at(done: float, warmup: float = 0.02, flat: float = 0.4) -> float:
-    """The share of the full rate when `done` of the time is over, 0 … 1."""
+    """The share of the full rate when a share `done` (0 … 1) of the time is over."""
     if done < warmup:
-        return (done + 0.001) / warmup
-    return min(1.0, max(0.0, (1 - done) / (1 - flat)))
+        return min(1.0, (done + 0.001) / warmup)  # the first step is to go somewhere
+    return min(1.0, max(0.0, (1 - done) / max(1 - flat, 1e-9)))
 
 
 def back_off(counted: Tensor, shorter: Tensor, discount: float = 0.9) -> Tensor:
@@ -231,21 +231,38 @@ def count(
     return everywhere, alone
 
 
+def check_counting(ids: int, vocab_size: int, order: int, folds: int) -> None:
+    """Whether contexts of up to `order` of so many ids can be counted.
+
+    Raises:
+        ValueError: too few ids, or more different contexts than 64 bits can number.
+    """
+    if folds < 1:
+        raise ValueError(f"folds={folds} must be 1 or more")
+    # A gram, a context and what follows it, fits into the ids, its number into 64 bits.
+    grams = range(1, 1 + min(ids, 64))
+    orders = [n - 1 for n in grams if folds * vocab_size**n < 2**63]
+    if order not in orders:
+        told = f"order={order} for {ids} ids of {vocab_size} characters"
+        allowed = f"must be from 0 to {orders[-1]}" if orders else "is too much"
+        raise ValueError(f"{told} in {folds} folds {allowed}")
+
+
 class Counts(nn.Module):
     """What followed each context of up to `order` ids: (B, T) -> log-chances (B, T, V).
 
     Raises:
-        ValueError: so many different contexts that their numbers do not fit 64 bits.
+        ValueError: as `check_counting`.
 
-    Source: Kneser, Ney (1995), "Improved backing-off for m-gram language modeling".
+    Source: Kneser, Ney (1995), "Improved backing-off for m-gram language modeling";
+    interpolated as by Chen, Goodman (1998).
     """
 
     def __init__(
         self, ids: Tensor, vocab_size: int, order: int = 6, folds: int = 30
     ) -> None:
         super().__init__()
-        if folds * vocab_size ** (order + 1) >= 2**63:
-            raise ValueError(f"order={order} is too long for {vocab_size} characters")
+        check_counting(len(ids), vocab_size, order, folds)
         self.vocab_size, self.order, self.context = vocab_size, order, 1024
         self.fold_size = -(-len(ids) // folds)
         self.register_buffer("ids", ids.int())
@@ -255,7 +272,7 @@ class Counts(nn.Module):
         )
 
     def forward(self, ids: Tensor, fold: Tensor | None = None) -> Tensor:
-        """Without what was counted in `fold` (B,) of each row, if that is given."""
+        """Without what was counted in the fold of each id (B, T), if that is given."""
         V = self.vocab_size
         if self.everywhere is None:
             how = V, self.order, self.fold_size
@@ -265,7 +282,8 @@ class Counts(nn.Module):
             asked = keys(ids, length, V) if length else torch.zeros_like(ids)
             found = self.everywhere[length](asked)
             if fold is not None:
-                found = found - self.alone[length](fold[:, None] * V**length + asked)
+                own = fold[:, : asked.size(1)] * V**length + asked
+                found = found - self.alone[length](own)
             shorter = chances[:, max(0, length - 1) :]
             chances[:, max(0, length - 1) :] = back_off(found, shorter)
         return chances.log()
@@ -292,10 +310,18 @@ class CountedGPT(nn.Module):
         return self.gpt.leave(x) + self.trust(x).relu() * counted
 
 
+def noisy(ids: Tensor, share: float, vocab_size: int) -> Tensor:
+    """Some of ids (B, T), replaced by random ones: trust no single character."""
+    if not share:
+        return ids
+    other = torch.randint_like(ids, vocab_size)
+    return torch.where(torch.rand(ids.shape, device=ids.device) < share, other, ids)
+
+
 class Practice(nn.Module):
     """A model in training, on places (B, T) of a text: what it reads is not counted.
 
-    A share `noise` of the characters that it reads is replaced by any other.
+    A share `noise` of the characters that it reads is replaced by random ones.
     """
 
     def __init__(self, model: nn.Module, ids: Tensor, noise: float = 0.0) -> None:
@@ -309,7 +335,7 @@ class Practice(nn.Module):
         if not isinstance(self.model, CountedGPT):
             return self.model(read)
         counts = self.model.counts
-        return self.model(read, counts(ids, places[:, 0] // counts.fold_size))
+        return self.model(read, counts(ids, places // counts.fold_size))
 
 
 @dataclass(frozen=True)
@@ -326,7 +352,15 @@ class Entry:
     learning_rate: float = 0.02  # Muon's, at its highest
     weight_decay: float = 0.1  # of the matrices
     flat: float = 0.4  # share of the time before the rate falls
-    noise: float = 0.05  # share of characters that are replaced by any other
+    noise: float = 0.05  # share of characters that are replaced by random ones
+
+    def __post_init__(self) -> None:
+        if min(self.batch, self.length) < 1 or self.counts < 0:
+            told = f"batch={self.batch} and length={self.length} must be 1 or more"
+            raise ValueError(f"{told}, counts={self.counts} 0 or more")
+        if not 0 <= self.flat <= 1 or not 0 <= self.noise < 1:
+            told = f"flat={self.flat} must be from 0 to 1"
+            raise ValueError(f"{told}, noise={self.noise} from 0 to below 1")
 
     def build(self, ids: Tensor, vocab_size: int) -> ModernGPT | CountedGPT:
         """The model before its first step; ids (N,) are counted."""
@@ -394,20 +428,12 @@ def race(
         rate = rate_at(spent / seconds, flat=entry.flat)
         set_rate(optimizer, entry.learning_rate * rate)
         x, y = random_batch(places, entry.batch, entry.length, dice)
-        loss, _ = learn(practice, optimizer, x, ids[y], 1e9)
+        loss, _ = learn(practice, optimizer, x, ids[y], 1e9)  # no clipping
         step, spent = step + 1, time.perf_counter() - begun
         if step % 10 == 1 or spent >= seconds:
             now = loss.item()  # waits for a GPU, which may be some steps behind
             spent = time.perf_counter() - begun
             yield Lap(spent, step * x.numel(), now)
-
-
-def noisy(ids: Tensor, share: float, vocab_size: int) -> Tensor:
-    """Some of ids (B, T) replaced by any: no single character is to be trusted."""
-    if not share:
-        return ids
-    other = torch.randint_like(ids, vocab_size)
-    return torch.where(torch.rand(ids.shape, device=ids.device) < share, other, ids)
 
 
 class CachedCountedGPT(CachedModernGPT):

@@ -20,7 +20,7 @@ from .training import clip_gradient
 
 
 def seconds_of(work: Callable[[], object], rounds: int = 15) -> float:
-    """The median time of a call; two calls before them warm up."""
+    """The median time of a call, after two calls to warm up."""
     times = []
     for _ in range(rounds + 2):
         begun = time.perf_counter()
@@ -35,7 +35,7 @@ def operations(config: GPTConfig, tokens: int) -> int:
     """Floating-point operations of a training step's matrix products, by formula."""
     C = config.width
     weights = config.depth * 12 * C * C + config.vocab_size * C  # a token meets each
-    pairs = config.depth * 2 * config.context * C  # a query with every key, and back
+    pairs = config.depth * 2 * config.context * C  # queries by keys, weights by values
     return 3 * 2 * (weights + pairs) * tokens  # forward, and twice that backward
 
 
@@ -60,7 +60,7 @@ def measure_roof(
     """The roof of this machine: a large matrix product, and a large copy."""
     a = torch.randn(size, size, device=device).to(dtype)
     product = seconds_of(lambda: a @ a, rounds=9)
-    large = torch.zeros(2**25, device=device)  # 128 MiB: no cache holds it
+    large = torch.zeros(2**25, device=device)  # 128 MiB: more than most caches hold
     target = torch.empty_like(large)
     copied = seconds_of(lambda: target.copy_(large), rounds=9)
     moved = 2 * large.numel() * large.element_size()  # read and written
@@ -73,7 +73,9 @@ def pick_precision(device: torch.device) -> torch.dtype:
     float16 only on a GPU that has no bfloat16: it needs a scaler (see `Recipe`).
     """
     half = torch.bfloat16
-    if device.type == "cuda" and not torch.cuda.is_bf16_supported():
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(
+        including_emulation=False
+    ):
         half = torch.float16
     # Small on a CPU: one without 16-bit arithmetic may be a hundred times as slow.
     size = 256 if device.type == "cpu" else 1024
@@ -81,6 +83,7 @@ def pick_precision(device: torch.device) -> torch.dtype:
     whole = seconds_of(lambda: h @ table, rounds=5)
     h, table = h.to(half), table.to(half)
     short = seconds_of(lambda: h @ table, rounds=5)
+    # Digits are given away for a clear gain only.
     return half if short < 0.8 * whole else torch.float32
 
 
@@ -204,6 +207,11 @@ class HalfRecipe:
     precision: torch.dtype = torch.bfloat16
     copies: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
+    def __post_init__(self) -> None:
+        if self.precision not in (torch.float32, torch.bfloat16):
+            told = f"precision={self.precision} must be float32 or bfloat16"
+            raise ValueError(f"{told}: float16 needs the scaler of Recipe")
+
     def refresh(self, model: nn.Module) -> None:
         """Copy the weights, rounded."""
         weights = {name: p.detach() for name, p in model.named_parameters()}
@@ -255,6 +263,7 @@ class GraphRecipe(HalfRecipe):
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
             self.loss = super().backward(model, self.x, self.y)
+        self.gradients = [weight.grad for weight in model.parameters()]
 
     def backward(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         """Set the gradients of the weights, and give the loss on x and y (B, T)."""
@@ -266,7 +275,9 @@ class GraphRecipe(HalfRecipe):
         self.x.copy_(x)
         self.y.copy_(y)
         self.graph.replay()
-        return self.loss
+        for weight, gradient in zip(model.parameters(), self.gradients):
+            weight.grad = gradient  # another recipe may have put its own there
+        return self.loss.clone()  # the next replay writes over it
 
 
 def ahead(
@@ -276,7 +287,7 @@ def ahead(
 
     def send(batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         if device.type == "cuda":
-            batch = tuple(tensor.pin_memory() for tensor in batch)
+            batch = tuple(t if t.is_cuda else t.pin_memory() for t in batch)
         return tuple(tensor.to(device, non_blocking=True) for tensor in batch)
 
     on_its_way = None

@@ -13,6 +13,7 @@ from gpt_lib.apps import bench, bench_command, results, turns
 from gpt_lib.apps.bench_generation import (
     BATCHES,
     COMPILED,
+    CPP,
     FLOOR,
     LENGTHS,
     PEER,
@@ -70,23 +71,26 @@ def test_the_committed_figures_are_complete_and_kept_their_promise():
         for run in results.read_runs(part):
             assert {"machine", "date", "peers", "results"} <= run.keys()
             assert run["machine"]["fastest numbers"] in ("float32", "bfloat16")
-    for part, least in (("step", 1.2), ("memory", 0), ("recipe", 0)):
+    least, most = {"above 1": 1}, {"below 1": 1, "at most 1.1": 1.1}
+    for part in ("bigram", "step", "half", "memory", "recipe"):
         rows = results.read_rows(part)
-        assert rows
+        assert rows or part == "half"  # not every machine has 16 bits
         for row in rows:
             assert row["ratio"] == pytest.approx(
                 row["ours"] / row["peers_figure"], rel=0.15
             )
-            if row["peer"] == "transformers' GPT-2":
-                assert row["ratio"] >= least
+            wished = row["better"]
+            assert least.get(wished, 0) < row["ratio"] <= most.get(wished, 99)
             if part == "step":
-                assert row["ratio"] >= 1.1
-            if part == "memory":
-                assert row["ratio"] > 0
+                assert row["ratio"] >= (1.2 if row["peer"] == PEER else 1.1)
             if part == "recipe":
                 assert row["ours"] <= 1.86
-            if row["better"] != "above 1":
-                assert row["ratio"] <= 1.1
+
+
+def test_a_process_that_dies_is_told_and_not_waited_for(capfd):
+    with pytest.raises(RuntimeError, match="the process for nobody ended with 1"):
+        bench.memory_of("nobody")
+    assert "KeyError: 'nobody'" in capfd.readouterr().err
 
 
 def test_generation_is_measured_for_every_shape_batch_and_length():
@@ -100,7 +104,7 @@ def test_generation_is_measured_for_every_shape_batch_and_length():
         assert set(rows) == set(product(SHAPES, BATCHES, LENGTHS))
         for (parameters, batch, _), row in rows.items():
             times = row["times_the_peer"]
-            assert times["ours"] > 1
+            assert min(times["ours"], times[CPP]) > 1
             for way, ratio in times.items():
                 speeds = row["tokens_per_s"]
                 assert ratio == pytest.approx(speeds[way] / speeds[PEER], rel=0.3)
@@ -128,8 +132,10 @@ def test_a_part_replaces_what_was_measured_on_this_machine(monkeypatch, tmp_path
     assert [row["loss"] for row in results.read_rows("race")] == [5, 1, 2]
     assert [row["speed"] for row in results.read_rows("step")] == [7, 7]
     assert results.read_rows("step")[0]["numbers"] == "float32"
-    gpu = {"name": "c", "device": "cuda", "fastest numbers": "bfloat16"}
+    gpu = {"name": "c", "device": "cuda", "fastest numbers": "bfloat16", "PyTorch": "1"}
     monkeypatch.setattr(results, "machine", lambda: gpu)
+    results.keep("step", [{"speed": 600}])
+    gpu = gpu | {"PyTorch": "2"}  # a newer version is no other machine
     results.keep("step", [{"speed": 700}])
     assert [row["speed"] for row in results.read_rows("step", "cuda")] == [700]
     assert [row["speed"] for row in results.read_rows("step")] == [7, 7]

@@ -108,6 +108,15 @@ def test_a_full_cache_says_so_and_loses_nothing():
     near(cached.read(ids[:, -1:])[:, -1], MODEL(ids)[:, -1])
 
 
+@pytest.mark.parametrize(("rows", "length"), [(2, 1), (2, 4), (0, 1)])
+def test_other_rows_are_refused(rows, length):
+    """One id of two rows must not be read as two ids of one."""
+    cached = lesson.CachedGPT(MODEL)
+    with pytest.raises(ValueError, match=f"{rows} rows of ids for a cache that has 1"):
+        cached.read(some_ids(rows, length))
+    assert cached.length == 0
+
+
 def test_a_shorter_length_forgets_what_is_behind_it():
     cached, ids = lesson.CachedGPT(MODEL), some_ids(1, 6)
     cached.read(ids)

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from gpt_lib.apps import models
 from gpt_lib.apps.command import app
+from gpt_lib.apps.train import make_card
 from gpt_lib.checkpoints import Run, load_checkpoint
 from tests.conftest import need_compiler
 
@@ -234,6 +235,17 @@ def test_a_changed_text_is_not_trained_on(folder):
     done = call(folder, "train", "--resume", "--name", "changing")
     assert done.returncode == 1
     assert "changing.txt has changed since this run began" in done.stderr
+
+
+def test_a_modern_shape_fits_the_heads_asked_for_and_the_vocabulary(tmp_path):
+    texts = {"few": "abc" * 500, "many": "".join(map(chr, range(0x4E00, 0x5400)))}
+    shapes = {}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        card = make_card(str(tmp_path / name), "modern", {"heads": 1}, {"steps": 9})
+        shapes[name] = card.shape
+    assert [shape["key_heads"] for shape in shapes.values()] == [1, 1]
+    assert [shape["pairs"] for shape in shapes.values()] == [True, False]
 
 
 def begin(folder, *words):

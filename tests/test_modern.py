@@ -126,7 +126,9 @@ def test_turning_keeps_the_length_and_another_distance_is_another_score():
 
 
 def test_an_odd_head_cannot_turn():
-    with pytest.raises(ValueError, match="size=3 of a head must be even"):
+    with pytest.raises(
+        ValueError, match="size=3 of a head, width / heads, must be even"
+    ):
         lesson.angles(4, 3)
 
 
@@ -319,6 +321,29 @@ def test_more_than_the_context_is_refused():
 def test_a_config_says_what_is_allowed(given, message):
     with pytest.raises(ValueError, match=message):
         replace(SMALL, **given)
+
+
+def test_only_heads_that_turn_must_be_even():
+    odd = replace(SMALL, width=20)  # heads of 5
+    with pytest.raises(ValueError, match="size=5 of a head, width / heads, must be"):
+        lesson.ModernGPT(odd)
+    model = lesson.ModernGPT(replace(odd, positions="learned"))
+    assert model(some_ids(1, 3)).shape == (1, 3, V)
+
+
+def test_dropout_acts_in_training_and_never_in_the_memory():
+    model, ids = loud({"dropout": 0.5}).train(), some_ids(1, 9)
+    with torch.no_grad():
+        assert not torch.equal(model(ids), model(ids))
+        found = lesson.CachedModernGPT(model, 1).read(ids)
+        assert model.training
+        near(found, model.eval()(ids))
+
+
+def test_a_memory_for_other_rows_says_so():
+    cached = lesson.CachedModernGPT(loud({}), rows=2)
+    with pytest.raises(ValueError, match="1 rows of ids for a cache that has 2"):
+        cached.read(some_ids(1, 3))
 
 
 def test_with_all_switches_back_it_is_the_gpt_of_lesson_08():

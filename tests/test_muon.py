@@ -16,7 +16,7 @@ from torch import nn
 
 from gpt_lib import checkpoints
 from gpt_lib import muon as lesson
-from gpt_lib.apps import ablation, models
+from gpt_lib.apps import ablation, models, results
 from gpt_lib.apps import race as races
 from gpt_lib.apps.results import read_rows
 from gpt_lib.attention import future_leak
@@ -377,7 +377,8 @@ def test_the_chances_are_those_of_kneser_and_ney(order, device):
 def test_chances_sum_to_one_also_after_contexts_never_seen(device):
     counts = lesson.Counts(IDS[:50].to(device), 17, 3)
     ids = torch.randint(17, (4, 30), device=device)
-    for fold in (None, torch.arange(4, device=device)):
+    folds = torch.arange(4, device=device)[:, None].expand_as(ids)
+    for fold in (None, folds):
         total = counts(ids, fold).exp().sum(-1)
         torch.testing.assert_close(total, torch.ones_like(total))
 
@@ -395,7 +396,7 @@ def test_taking_a_fold_out_is_not_having_counted_it(device):
     counts = lesson.Counts(text.to(device), 5, 2, folds=4)
     others = lesson.Counts(text[100:].to(device), 5, 2, folds=4)
     ids = text[None, :90].to(device)
-    found = counts(ids, torch.tensor([0], device=device)).exp()
+    found = counts(ids, torch.zeros_like(ids)).exp()
     # A few grams lie across the border at 100, so a few counts differ by one.
     difference = (found - others(ids).exp()).abs()
     assert difference.mean() < 0.01
@@ -404,12 +405,12 @@ def test_taking_a_fold_out_is_not_having_counted_it(device):
 
 
 def test_the_text_one_practises_on_is_no_easier_than_a_hidden_one():
-    """With its fold taken out; with it, the counts know what comes."""
+    """With its folds taken out; with them, the counts know what comes."""
     dice = torch.Generator().manual_seed(5)
     text = torch.randint(4, (4000,), generator=dice)  # nothing to be known
     counts = lesson.Counts(text, 4, 5)
-    ids = text[None, 5 * counts.fold_size : 6 * counts.fold_size]
-    fold = torch.tensor([5])
+    places = torch.arange(5 * counts.fold_size, 8 * counts.fold_size)
+    ids, fold = text[None, places], places[None] // counts.fold_size
     losses = [
         nn.functional.cross_entropy(logits[0, :-1], ids[0, 1:]).item()
         for logits in (counts(ids), counts(ids, fold))
@@ -418,9 +419,39 @@ def test_the_text_one_practises_on_is_no_easier_than_a_hidden_one():
     assert losses[1] > 0.98 * math.log(4)
 
 
-def test_too_long_contexts_are_refused():
-    with pytest.raises(ValueError, match="order=12 is too long for 65 characters"):
-        lesson.Counts(IDS, 65, 12)
+@pytest.mark.parametrize(
+    ("ids", "given", "allowed"),
+    [
+        (IDS, {"order": 12}, "order=12 for 3000 ids of 65 .* in 30 .* from 0 to 8"),
+        (IDS, {"order": -1}, "order=-1 .* must be from 0 to 8"),
+        (IDS, {"folds": 0}, "folds=0 must be 1 or more"),
+        (IDS[:5], {}, "order=6 for 5 ids of 65 characters .* must be from 0 to 4"),
+        (IDS[:0], {}, "order=6 for 0 ids of 65 characters in 30 folds is too much"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused(ids, given, allowed):
+    with pytest.raises(ValueError, match=allowed):
+        lesson.Counts(ids, 65, **given)
+
+
+@pytest.mark.parametrize(("length", "order"), [(1, 0), (5, 4)])
+def test_the_least_that_can_be_counted_is_counted(length, order):
+    counts = lesson.Counts(IDS[:length], 17, order, folds=2)
+    assert counts(IDS[None, :length]).exp().sum(-1).allclose(torch.ones(length))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"batch": 0}, "batch=0 and length=128 must be 1 or more"),
+        ({"counts": -1}, "counts=-1 0 or more"),
+        ({"flat": 1.1}, "flat=1.1 must be from 0 to 1"),
+        ({"noise": 1.0}, "noise=1.0 from 0 to below 1"),
+    ],
+)
+def test_an_entry_says_what_is_allowed(given, message):
+    with pytest.raises(ValueError, match=message):
+        lesson.Entry(**given)
 
 
 def counted_model(seed=0, order=2):
@@ -527,11 +558,41 @@ def test_practice_reads_the_text_without_its_fold():
     model = counted_model().eval()
     practice = lesson.Practice(model, IDS)
     places = torch.arange(8) + torch.tensor([[500], [1700]])
-    fold = places[:, 0] // model.counts.fold_size
+    fold = places // model.counts.fold_size
     expected = model(IDS[places], model.counts(IDS[places], fold))
     assert torch.equal(practice(places), expected)
     plain = small_model()
     assert torch.equal(lesson.Practice(plain, IDS)(places), plain(IDS[places]))
+
+
+def test_a_window_across_a_border_does_not_know_what_it_reads():
+    """As in one fold: random text is no easier behind the border than before it."""
+    dice = torch.Generator().manual_seed(7)
+    text = torch.randint(4, (4000,), generator=dice)
+    gpt = ModernGPT(ModernConfig(4, **SMALL | {"context": 80}))
+    model = lesson.CountedGPT(gpt, lesson.Counts(text, 4, 5))
+    border = model.counts.fold_size * torch.arange(1, 20)[:, None]
+    places = border + torch.arange(-40, 40)
+    logits = lesson.Practice(model, text)(places)[:, 40:]
+    loss = nn.functional.cross_entropy(
+        logits.flatten(0, 1), text[places + 1][:, 40:].flatten()
+    )
+    assert loss > 0.98 * math.log(4)
+
+
+def test_noise_is_read_and_never_counted(monkeypatch):
+    seen = []
+    model = counted_model().eval()
+    monkeypatch.setattr(model, "forward", lambda read, counted: seen.append(read))
+    asked = model.counts.forward
+    monkeypatch.setattr(
+        model.counts, "forward", lambda ids, fold: seen.append(ids) or asked(ids, fold)
+    )
+    places = torch.arange(200)[None]
+    lesson.Practice(model, IDS, noise=0.5)(places)
+    counted, read = seen
+    assert torch.equal(counted, IDS[places])
+    assert 0.3 < (read != IDS[places]).float().mean() < 0.6
 
 
 def test_muon_finds_the_matrices_of_a_model_inside():
@@ -618,6 +679,13 @@ def test_who_sees_the_future_is_disqualified(ahead, context):
         races.judged(Cheat(ahead, context), IDS)
 
 
+def test_who_says_what_is_no_number_is_disqualified():
+    model = small_model()
+    model.unembed.weight.data.fill_(math.nan)
+    with pytest.raises(ValueError, match="disqualified: it says what is no number"):
+        races.judged(model, IDS)
+
+
 def test_an_honest_blind_guess_is_judged():
     assert races.judged(small_model(), IDS) == pytest.approx(math.log(17))
 
@@ -657,6 +725,36 @@ def test_a_whole_race_through_the_command(tmp_path, monkeypatch, capsys):
     assert float(found["val_loss"]) < 2.6  # two characters back are 2.05
 
 
+def test_two_races_at_once_have_two_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(races, "Shelf", partial(checkpoints.Shelf, root=tmp_path))
+    assert [races.reserve_name() for _ in range(3)] == ["race-1", "race-2", "race-3"]
+    assert models.run_names(tmp_path) == []  # nobody can talk to them yet
+
+
+def test_a_race_that_fails_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(races, "Shelf", partial(checkpoints.Shelf, root=tmp_path))
+    monkeypatch.setattr("sys.argv", ["race", "--seconds", "1"])
+
+    def fails(*_, name):
+        assert (tmp_path / name).is_dir()
+        raise ValueError("disqualified")
+
+    monkeypatch.setattr(races, "run", fails)
+    with pytest.raises(ValueError, match="disqualified"):
+        races.main()
+    assert not list(tmp_path.iterdir())
+
+
+def test_medians_are_those_of_one_machine(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "bench.json")
+    for name, losses in (("a", (1, 2, 3)), ("b", (7, 8, 9))):
+        machine = {"name": name, "device": "cpu", "fastest numbers": "float32"}
+        monkeypatch.setattr(results, "machine", lambda machine=machine: machine)
+        rows = [{"name": "x", "budget": 1.0, "val_loss": loss} for loss in losses]
+        results.keep("race", rows)
+    assert races.medians() == {("x", "float32"): {1.0: 8}}
+
+
 @pytest.mark.parametrize("wrong", [["--seconds", "0"], ["--seed", "-1"]])
 def test_the_command_says_what_is_allowed(wrong, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["race", *wrong])
@@ -667,13 +765,14 @@ def test_the_command_says_what_is_allowed(wrong, monkeypatch, capsys):
 
 def test_the_committed_races_keep_their_promise():
     by_race = {}
-    for row in read_rows("race"):
-        key = row["numbers"], row["name"], row["budget"]
-        by_race.setdefault(key, []).append(row["val_loss"])
-        if row["name"] != races.PLAIN:
-            assert row["seconds"] <= row["budget"] + 1
+    for number, run in enumerate(results.read_runs("race")):
+        for row in run["results"]:
+            key = number, row["name"], row["budget"]
+            by_race.setdefault(key, []).append(row["val_loss"])
+            if row["name"] != races.PLAIN:
+                assert row["seconds"] <= row["budget"] + 1
     medians = {key: sorted(each)[len(each) // 2] for key, each in by_race.items()}
-    name, kinds = lesson.Entry().name, {numbers for numbers, *_ in by_race}
+    name, kinds = lesson.Entry().name, {number for number, *_ in by_race}
     assert len(kinds) >= 2
     for budget, wished in ((100.0, 1.50), (180.0, 1.47), (300.0, 1.455)):
         found = {key[0]: key for key in by_race if key[1:] == (name, budget)}
@@ -681,9 +780,9 @@ def test_the_committed_races_keep_their_promise():
         for key in found.values():
             assert len(by_race[key]) == 3
             assert medians[key] <= wished
-    for numbers, name, budget in by_race:
+    for number, name, budget in by_race:
         if budget == 300.0:  # more time is worth something
-            assert medians[numbers, name, 300.0] < medians[numbers, name, 180.0]
+            assert medians[number, name, 300.0] < medians[number, name, 180.0]
 
 
 def test_the_committed_races_on_a_gpu_keep_their_promise():

@@ -67,14 +67,43 @@ def test_a_graph_learns_what_its_steps_learn(device):
     torch.testing.assert_close(*weights)
 
 
-@pytest.mark.parametrize("precision", HALVES)
-def test_half_the_bits_stay_in_a_band_around_the_loss_of_float32(precision, device):
+def test_a_copy_in_32_bits_is_the_training_step(device):
+    found = after(lesson.HalfRecipe(torch.float32), device, clip=0.05)
+    for ours, theirs in zip(found, after(training_step, device, clip=0.05)):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_what_others_leave_in_the_gradients_does_not_matter_to_a_graph(device):
+    """Between its steps another recipe learns, and the gradients are thrown away."""
+    weights = []
+    for recipe in (lesson.HalfRecipe(torch.float32), lesson.GraphRecipe(torch.float32)):
+        model, optimizer, x, y = start(device)
+        losses = []
+        for learn in (recipe, training_step, recipe, recipe):
+            losses.append(learn(model, optimizer, x, y, 1.0)[0])
+            optimizer.zero_grad()
+        weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+        assert len({loss.item() for loss in losses}) == len(losses)
+    torch.testing.assert_close(*weights)
+
+
+def test_a_copy_in_float16_is_refused():
+    with pytest.raises(ValueError, match="must be float32 or bfloat16: float16 needs"):
+        lesson.HalfRecipe(torch.float16)
+
+
+@pytest.mark.parametrize(
+    "half",
+    [*map(lesson.Recipe, HALVES), lesson.HalfRecipe()],
+    ids=lambda r: str(r)[:40],
+)
+def test_half_the_bits_stay_in_a_band_around_the_loss_of_float32(half, device):
     config = TrainingConfig(
         steps=60, batch=16, warmup=5, learning_rate=0.01, evaluate_every=60
     )
     ids = torch.arange(4000, device=device) * 7 % 17  # learnable to the end
     losses = []
-    for recipe in (lesson.Recipe(), lesson.Recipe(precision)):
+    for recipe in (lesson.Recipe(), half):
         model = start(device)[0]
         *_, last = train(model, ids, ids, config, learn=recipe)
         losses.append(last.validation_estimate)
@@ -194,10 +223,11 @@ def test_both_attentions_are_causal_attention(name, device):
 
 
 def test_the_chosen_attention_is_the_one_that_is_done():
-    q = torch.randn(1, 1, 4, 8)
+    q, device = torch.randn(1, 1, 4, 8), torch.device("cpu")
     done = {}
-    for name, ways in lesson.ATTENTIONS.items():
-        with profile(activities=[ProfilerActivity.CPU]) as found, sdpa_kernel(ways):
+    for name in lesson.ATTENTIONS:
+        way = lesson.chosen(torch.float32, name, device)
+        with profile(activities=[ProfilerActivity.CPU]) as found, way:
             scaled_dot_product_attention(q, q, q, is_causal=True)
         done[name] = {row.key for row in found.key_averages()}
     assert any("flash" in key for key in done["fused"])

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from gpt_lib.device import describe, pick_device
 from gpt_lib.modern import ModernConfig, ModernGPT
-from gpt_lib.speed import HalfRecipe, pick_precision
+from gpt_lib.muon import fast_recipe
 from gpt_lib.text import DATA, CharTokenizer, load_text, split
 from gpt_lib.training import TrainingConfig, train, validation_loss
 
@@ -57,7 +57,7 @@ def run(swap: str, seed: int) -> dict[str, Any]:
     torch.manual_seed(seed)
     model = ModernGPT(ModernConfig(tokenizer.vocab_size, **SWAPS[swap])).to(device)
     config = TrainingConfig(**vars(PLAN) | {"seed": seed})
-    *_, last = train(model, *ids, config, learn=HalfRecipe(pick_precision(device)))
+    *_, last = train(model, *ids, config, learn=fast_recipe(device))
     return {
         "swap": swap,
         "seed": seed,

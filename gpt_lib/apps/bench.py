@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import torch
 from torch import nn
+from torch.autograd import DeviceType
 from torch.nn.functional import cross_entropy
 from torch.profiler import ProfilerActivity, profile
 
@@ -26,7 +27,7 @@ from gpt_lib.bigram import Bigram
 from gpt_lib.device import pick_device
 from gpt_lib.gpt import GPT, GPTConfig
 from gpt_lib.speed import GraphRecipe, HalfRecipe, Recipe, pick_attention
-from gpt_lib.text import DATA, CharTokenizer, load_text, random_batch, split
+from gpt_lib.text import DATA, random_batch
 from gpt_lib.training import (
     Learn,
     TrainingConfig,
@@ -67,11 +68,9 @@ def against_each(
         yield Result(name, unit, *figure, better)
 
 
-def shakespeare() -> tuple[torch.Tensor, torch.Tensor]:
+def shakespeare() -> list[torch.Tensor]:
     """The ids of Tiny Shakespeare's two parts, on the device."""
-    text = load_text("tinyshakespeare")
-    ids = CharTokenizer.from_text(text).encode(text)
-    return tuple(part.to(pick_device()) for part in split(ids))
+    return race.texts()[1]
 
 
 def bigram_training() -> Iterator[Result]:
@@ -131,65 +130,69 @@ def tokens_per_second(
     return STEPS * x.numel() / (time.perf_counter() - begun)
 
 
-def compiled(model: nn.Module, ids: torch.Tensor) -> dict[str, nn.Module]:
-    """A model in machine code, by its name; nothing where no compiler is."""
+def compiled(model: nn.Module, ids: torch.Tensor, learn: Learn) -> list[nn.Module]:
+    """The model in machine code; nothing where no compiler is."""
     faster = torch.compile(model)
     try:
-        tokens_per_second(faster, ids)
+        tokens_per_second(faster, ids, learn)
     except RuntimeError as error:
         print(f"not compiled: {str(error).partition(chr(10))[0]}")
-        return {}
-    return {f"{OURS}, compiled": faster}
+        return []
+    return [faster]
+
+
+def steps_of_each(name: str, learn: Learn) -> Iterator[Result]:
+    """Our step by `learn`, from Python and compiled, beside each peer's plain one."""
+    train_ids, _ = shakespeare()
+    (_, model), *peers = models().items()
+    ours = {name: model}
+    for faster in compiled(GPT(SHAPE).to(pick_device()), train_ids, learn):
+        ours[f"{name}, compiled"] = faster
+    runs = {
+        way: partial(tokens_per_second, model, train_ids, learn)
+        for way, model in ours.items()
+    }
+    for peer, model in peers:
+        runs[peer] = partial(tokens_per_second, model, train_ids)
+    found = take_turns(runs, ROUNDS)
+    theirs = {peer: found[peer] for peer, _ in peers}
+    for way in ours:
+        yield from against_each(way, "tokens/s", {way: found[way], **theirs})
 
 
 def gpt_training() -> Iterator[Result]:
     """The same training step, with the same optimizer, for each model."""
-    train_ids, _ = shakespeare()
-    ours, *peers = models().items()
-    faster = compiled(GPT(SHAPE).to(pick_device()), train_ids)
-    runs = {
-        name: partial(tokens_per_second, model, train_ids)
-        for name, model in [ours, *faster.items(), *peers]
-    }
     name = "training step, 4 layers, 4 heads, width 128, context 64, batch 12, fp32"
-    found = take_turns(runs, ROUNDS)
-    theirs = {name: found[name] for name, _ in peers}
-    for way, told in ((ours[0], name), *((way, f"{name}, compiled") for way in faster)):
-        yield from against_each(told, "tokens/s", {way: found[way], **theirs})
+    yield from steps_of_each(name, training_step)
 
 
 def half_training() -> Iterator[Result]:
-    """Our step in 16 bits, with what lesson 11 found, against the peer's in 32.
+    """Our step in 16 bits, with what lesson 11 found, against the peers' in 32.
 
     Nothing where this machine has no arithmetic for 16 bits.
     """
     precision = getattr(torch, results.machine()["fastest numbers"])
     if precision == torch.float32:
         return
-    train_ids, _ = shakespeare()
-    size = SHAPE.width // SHAPE.heads
-    shape = BATCH, SHAPE.heads, SHAPE.context, size
-    recipe = Recipe(precision, pick_attention(shape, pick_device(), precision))
-    ours, peer, *_ = models().items()
-    runs = {
-        ours[0]: partial(tokens_per_second, ours[1], train_ids, recipe),
-        peer[0]: partial(tokens_per_second, peer[1], train_ids),
-    }
-    yield from against_each(
-        f"the same in {precision}, the peer in fp32",
-        "tokens/s",
-        take_turns(runs, ROUNDS),
-    )
+    shape = BATCH, SHAPE.heads, SHAPE.context, SHAPE.width // SHAPE.heads
+    way = pick_attention(shape, pick_device(), precision)
+    name = f"the same in {precision}, the peers in fp32"
+    yield from steps_of_each(name, Recipe(precision, way))
 
 
 def operation_times(work: Callable[[], object]) -> dict[str, float]:
-    """Milliseconds of each kind of operation in one call of `work`."""
-    with profile(activities=[ProfilerActivity.CPU]) as found:
+    """Milliseconds of each kind of operation in one call of `work`; a GPU's on it."""
+    activities, own = [ProfilerActivity.CPU], "self_cpu_time_total"
+    if pick_device().type == "cuda":
+        activities.append(ProfilerActivity.CUDA)
+        own = "self_device_time_total"
+    with profile(activities=activities) as found:
         for _ in range(10):
             work()
     return {
-        row.key.removeprefix("aten::"): row.self_cpu_time_total / 10_000
+        row.key.removeprefix("aten::"): getattr(row, own) / 10_000
         for row in found.key_averages()
+        if row.device_type == DeviceType.CPU  # what was started, not its kernels again
     }
 
 
@@ -236,8 +239,9 @@ def recipe_times() -> Iterator[dict[str, Any]]:
     if precision != torch.float32:
         ways[f"{name}, fused"] = Recipe(precision)
         ways[f"{name}, plain"] = Recipe(precision, "plain")
+    if precision == torch.bfloat16:
         ways[f"all in {name}, fused"] = HalfRecipe(precision)
-    if train_ids.is_cuda:
+    if precision == torch.bfloat16 and train_ids.is_cuda:
         ways["the same as a graph"] = GraphRecipe(precision)
     model = GPT(config).to(train_ids.device)
     runs = {
@@ -270,24 +274,31 @@ def grown_memory(name: str, answer: multiprocessing.SimpleQueue) -> None:
     A tiny model of the same kind is trained first, so that what libraries load and keep
     for any model, threads and kernels, does not count.
     """
-    train_ids, _ = shakespeare()
+    train_ids = shakespeare()[0].cpu()
     kind = ({OURS: GPT} | PEERS)[name]
     before = highest_memory(kind(replace(SHAPE, width=8, depth=1)), train_ids, 1)
     answer.put((highest_memory(kind(SHAPE), train_ids, BATCH) - before) / 2**20)
 
 
+def memory_of(name: str) -> float:
+    """What `grown_memory` puts, from a fresh process.
+
+    Raises:
+        RuntimeError: the process has died.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    answer = spawn.SimpleQueue()
+    process = spawn.Process(target=grown_memory, args=(name, answer))
+    process.start()
+    process.join()
+    if process.exitcode:  # it has put nothing, and asking would wait for ever
+        raise RuntimeError(f"the process for {name} ended with {process.exitcode}")
+    return answer.get()
+
+
 def memory() -> Iterator[Result]:
     """Each model in three fresh processes, by turns; on the CPU."""
-    spawn = multiprocessing.get_context("spawn")
-
-    def measured(name: str) -> float:
-        answer = spawn.SimpleQueue()
-        process = spawn.Process(target=grown_memory, args=(name, answer))
-        process.start()
-        process.join()
-        return answer.get()
-
-    runs = {name: partial(measured, name) for name in (OURS, *PEERS)}
+    runs = {name: partial(memory_of, name) for name in (OURS, *PEERS)}
     name, figures = "memory that this training adds", take_turns(runs, rounds=3)
     yield from against_each(name, "MiB", figures, "at most 1.1")
 
@@ -342,17 +353,14 @@ PICTURES = {"race": race.picture, "generation": bench_generation.picture}
 
 
 def main() -> None:
-    """Measure, print, keep each row as soon as it is there, and draw."""
+    """Measure, print, keep each part when it is complete, and draw."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("parts", nargs="*", help=", ".join(PARTS))
     asked = parser.parse_args().parts or list(PARTS)
     if unknown := set(asked) - PARTS.keys():
         parser.error(f"no part {min(unknown)!r}: there are {', '.join(PARTS)}")
     for part in asked:
-        kept: list[dict[str, Any]] = []
-        for row in PARTS[part]():
-            kept.append(row)
-            results.keep(part, kept, peers=versions())
+        results.keep(part, list(PARTS[part]()), peers=versions())
     for name, draw in PICTURES.items():
         (DATA / "pictures" / f"{name}.png").write_bytes(draw().png)
 

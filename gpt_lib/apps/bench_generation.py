@@ -3,8 +3,9 @@
 Both get the same prompt and write until their context is full, with sampling, as people
 call it: `stream` of lesson 09 here, `generate` there. They take turns. A single text is
 also written with the compiled step of lesson 12; the compiler's time stands apart. That
-step alone, without a letter drawn, is a program in C++. The floor is a sum of all
-weights for each token: whoever writes a single text must read them, in any language.
+step alone draws no letter. CTranslate2 is a program that people wrote in C++, and gets
+the weights of transformers' model. The floor is a sum of all weights for each token:
+whoever writes a single text must read them, in any language.
 """
 
 import time
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from gpt_lib.apps.peers import PEERS
+from gpt_lib.apps.peers import PEERS, CTranslate2GPT2
 from gpt_lib.apps.results import read_runs
 from gpt_lib.apps.turns import ratio, take_turns
 from gpt_lib.cache import CompiledCache, CompiledGPT, Reading
@@ -39,6 +40,7 @@ MOST_SECONDS = 20.0  # where a text takes longer, one round is enough
 
 COMPILED, UNCACHED = "ours, compiled", "ours without a cache"
 STEP, FLOOR = "its step alone, in C++", "floor: each weight read once"
+CPP = "CTranslate2, a program in C++"
 
 
 def ours(model: nn.Module, prompt: Tensor, length: int) -> int:
@@ -68,7 +70,8 @@ def steps_alone(cached: CompiledCache, prompt: Tensor, length: int) -> int:
 def sums(weights: Tensor, prompt: Tensor, length: int) -> int:
     """No writing at all: what it takes to read each weight once a token."""
     for _ in range(length - prompt.size(1)):
-        weights.sum()
+        total = weights.sum()
+    total.item()  # waits for a GPU
     return length - prompt.size(1)
 
 
@@ -85,6 +88,20 @@ def theirs(model: nn.Module, prompt: Tensor, length: int) -> int:
             pad_token_id=0,
         )
     return written[:, prompt.size(1) :].numel()
+
+
+def program(model: nn.Module, prompt: Tensor, length: int) -> Callable[[], int]:
+    """Writing with CTranslate2 and as many threads as are fastest, one or all."""
+
+    def write(threads: int) -> Callable[[], int]:
+        inside = CTranslate2GPT2(model, threads)
+        new = length - prompt.size(1)
+        return lambda: sum(map(len, inside.generate(prompt, new)))
+
+    ways = [write(threads) for threads in {1, torch.get_num_threads()}]
+    for way in ways:
+        way()  # warms up
+    return max(ways, key=speed)
 
 
 def speed(work: Callable[[], int]) -> float:
@@ -107,6 +124,8 @@ def compare(
         "ours": partial(ours, model, prompt, length),
         PEER: partial(theirs, peer, prompt, length),
     }
+    if pick_device().type == "cpu":
+        ways[CPP] = program(peer, prompt, length)
     waited = None
     if batch == 1:
         weights = torch.cat([p.detach().flatten() for p in model.parameters()])
@@ -159,7 +178,8 @@ def picture() -> "Picture":
         for row in run["results"]
         if (row["parameters"], row["batch"], row["length"]) == shown
     ]
-    ways = [UNCACHED, PEER, "ours", COMPILED, STEP, FLOOR]
+    every = UNCACHED, PEER, "ours", COMPILED, STEP, CPP, FLOOR
+    ways = [way for way in every if way in speeds]  # not each machine has a compiler
     return views.bars(
         [f"{way}, with its cache" if way == PEER else way for way in ways],
         [speeds[way] for way in ways],

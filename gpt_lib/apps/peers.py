@@ -3,13 +3,17 @@
 They are installed by `make bench` alone; the course itself does not need them.
 """
 
+import tempfile
 from importlib.metadata import version
+from importlib.util import find_spec
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from gpt_lib.gpt import GPTConfig
 
-PACKAGES = ("transformers", "x-transformers")
+PACKAGES = ("transformers", "x-transformers", "ctranslate2")
 
 
 class TransformersGPT2(nn.Module):
@@ -64,6 +68,50 @@ class XTransformersDecoder(nn.Module):
         return self.inside(ids)
 
 
+class CTranslate2GPT2:
+    """A GPT-2 of transformers in CTranslate2, which is a program in C++; on the CPU.
+
+    Raises:
+        ValueError: it does not say what the model says, so it is no peer.
+    """
+
+    def __init__(self, model: TransformersGPT2, threads: int) -> None:
+        import ctranslate2
+        from ctranslate2.converters.transformers import GPT2Loader
+
+        self.names = [str(id) for id in range(model.vocab_size)]
+        described = GPT2Loader().get_model_spec(model.inside)
+        described.register_vocabulary(self.names)
+        special = described.config
+        special.bos_token = special.eos_token = special.unk_token = self.names[0]
+        described.validate()
+        described.optimize()
+        with tempfile.TemporaryDirectory() as folder:
+            described.save(folder)
+            self.inside = ctranslate2.Generator(folder, intra_threads=threads)
+        ids = torch.arange(model.context)[None] % model.vocab_size
+        said = self.inside.forward_batch(self.named(ids), return_log_probs=False)
+        with torch.inference_mode():
+            if not torch.allclose(torch.tensor(np.array(said)), model(ids), atol=1e-4):
+                raise ValueError("CTranslate2 does not say what transformers says")
+
+    def named(self, ids: Tensor) -> list[list[str]]:
+        """Ids (B, T) by their names, as it wants them."""
+        return [[self.names[id] for id in row] for row in ids.tolist()]
+
+    def generate(self, prompt: Tensor, length: int) -> list[list[int]]:
+        """`length` ids after each row of prompt (B, T), each drawn from all."""
+        written = self.inside.generate_batch(
+            self.named(prompt),
+            min_length=length,
+            max_length=length,
+            sampling_topk=0,
+            end_token=[],
+            include_prompt_in_result=False,
+        )
+        return [row.sequences_ids[0] for row in written]
+
+
 PEERS = {
     "transformers' GPT-2": TransformersGPT2,
     "x-transformers' decoder": XTransformersDecoder,
@@ -71,9 +119,6 @@ PEERS = {
 
 
 def versions() -> dict[str, str]:
-    """The versions of the peers' packages.
-
-    Raises:
-        PackageNotFoundError: `make bench` has not installed them yet.
-    """
-    return {name: version(name) for name in PACKAGES}
+    """The versions of the peers' packages that `make bench` has installed."""
+    installed = [name for name in PACKAGES if find_spec(name.replace("-", "_"))]
+    return {name: version(name) for name in installed}

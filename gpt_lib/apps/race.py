@@ -5,9 +5,9 @@ it to the leaderboard there; `make bench` repeats the committed ones.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from functools import cache
@@ -16,18 +16,19 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from gpt_lib.apps.models import keep
-from gpt_lib.apps.results import read_rows
+from gpt_lib.apps.results import read_json, read_runs, write_json
 from gpt_lib.attention import future_leak
 from gpt_lib.checkpoints import RUNS, Card, Shelf
 from gpt_lib.device import describe, pick_device
 from gpt_lib.gpt import GPT, GPTConfig
 from gpt_lib.modern import ModernConfig, ModernGPT
-from gpt_lib.muon import ENTRIES, CountedGPT, Entry, race, shape_of
-from gpt_lib.speed import GraphRecipe, measure_roof, operations, pick_precision
+from gpt_lib.muon import ENTRIES, CountedGPT, Entry, fast_recipe, race, shape_of
+from gpt_lib.speed import measure_roof, operations, pick_precision
 from gpt_lib.text import TEXTS, CharTokenizer, load_text, split
 from gpt_lib.training import (
     TrainingConfig,
@@ -82,9 +83,12 @@ def judged(model: nn.Module, ids: Tensor) -> float:
     """The loss of a full pass over hidden ids (N,).
 
     Raises:
-        ValueError: the model sees the future.
+        ValueError: the model sees the future, or says what is no number.
     """
     near, whole = ids[None, : min(32, model.context)], ids[None, : model.context]
+    with evaluating(model):
+        if not model(whole).isfinite().all():
+            raise ValueError("disqualified: it says what is no number, or infinite")
     leak = max(future_leak(model, near), far_leak(model, whole))
     if not leak <= MOST_LEAK:
         raise ValueError(
@@ -180,11 +184,12 @@ def make_card(
     )
 
 
-def free_name() -> str:
-    """The next of race-1, race-2, … that no run has."""
-    return next(
-        name for n in count(1) if not Shelf(name := f"race-{n}").folder.exists()
-    )
+def reserve_name() -> str:
+    """The next of race-1, race-2, … that no run has; its folder is there from now."""
+    for n in count(1):
+        with suppress(FileExistsError):
+            Shelf(name := f"race-{n}").folder.mkdir(parents=True)
+            return name
 
 
 def run_plain(seed: int) -> dict[str, Any]:
@@ -198,7 +203,7 @@ def run_plain(seed: int) -> dict[str, Any]:
     preset, batch = fitting(NANOGPT, train_ids.device)
     model = GPT(GPTConfig.preset(preset, tokenizer.vocab_size)).to(train_ids.device)
     config = TrainingConfig(steps=2000, batch=batch, evaluate_every=10**6, seed=seed)
-    learn = GraphRecipe() if train_ids.is_cuda else training_step
+    learn = fast_recipe(train_ids.device) if train_ids.is_cuda else training_step
     *_, last = train(model, train_ids, validation_ids, config, learn=learn)
     seconds = time.perf_counter() - begun
     return {
@@ -214,15 +219,20 @@ def run_plain(seed: int) -> dict[str, Any]:
 
 
 def medians(device: str = "cpu") -> dict[tuple[str, str], dict[float, float]]:
-    """By name and fastest numbers of the machine: seconds and the median loss."""
-    found: dict[tuple[str, str], dict[float, list[float]]] = {}
-    for row in read_rows("race", device):
-        times = found.setdefault((row["name"], row["numbers"]), {})
-        times.setdefault(row["budget"], []).append(row["val_loss"])
-    return {
-        key: {seconds: median(times[seconds]) for seconds in sorted(times)}
-        for key, times in found.items()
-    }
+    """By name and fastest numbers of a machine: seconds and the median loss.
+
+    Of several machines with the same numbers the one that was measured last.
+    """
+    found: dict[tuple[str, str], dict[float, float]] = {}
+    for race_run in read_runs("race", device):
+        numbers = race_run["machine"]["fastest numbers"]
+        here: dict[tuple[str, str], dict[float, list[float]]] = {}
+        for row in race_run["results"]:
+            times = here.setdefault((row["name"], numbers), {})
+            times.setdefault(row["budget"], []).append(row["val_loss"])
+        for key, times in here.items():
+            found[key] = {seconds: median(times[seconds]) for seconds in sorted(times)}
+    return found
 
 
 def picture() -> "Picture":
@@ -247,11 +257,10 @@ def picture() -> "Picture":
 def on_the_board(row: dict[str, Any]) -> list[dict[str, Any]]:
     """Add a race to the leaderboard in runs/; all of its budget, best first."""
     LEADERBOARD.parent.mkdir(parents=True, exist_ok=True)
-    board = []
-    if LEADERBOARD.exists():
-        board = json.loads(LEADERBOARD.read_text(encoding="utf-8"))
-    board.append({**row, "date": date.today().isoformat()})
-    LEADERBOARD.write_text(json.dumps(board, indent=1) + "\n", encoding="utf-8")
+    with FileLock(LEADERBOARD.with_suffix(".lock")):  # two races may end at once
+        board = read_json(LEADERBOARD)
+        board.append({**row, "date": date.today().isoformat()})
+        write_json(LEADERBOARD, board)
     same = [each for each in board if each["budget"] == row["budget"]]
     return sorted(same, key=lambda each: each["val_loss"])
 
@@ -282,7 +291,12 @@ def main() -> None:
         parser.error(
             f"SECONDS={asked.seconds:g} must be 1 or more, SEED={asked.seed} 0 or more"
         )
-    row = run(asked.seconds, asked.seed, name=free_name())
+    name = reserve_name()
+    try:
+        row = run(asked.seconds, asked.seed, name=name)
+    finally:
+        with suppress(OSError):  # it is not empty: the race has ended well
+            Shelf(name).folder.rmdir()
     for place, each in enumerate(on_the_board(row)[:10], 1):
         told = ", ".join(filter(None, (each["name"], each["date"], each.get("model"))))
         print(f"{place:2}. {each['val_loss']:.4f}  {told}")

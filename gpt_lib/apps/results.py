@@ -7,6 +7,7 @@ again on the same kind of machine replaces what was there; other machines stay.
 import json
 from datetime import date
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from gpt_lib.device import describe, pick_device
@@ -14,6 +15,25 @@ from gpt_lib.speed import pick_precision
 from gpt_lib.text import DATA
 
 RESULTS = DATA / "results" / "bench.json"
+KIND = ("device", "name", "fastest numbers")  # of a machine; its versions may change
+
+
+def read_json(path: Path) -> list[dict[str, Any]]:
+    """A list that `write_json` wrote; empty where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
+def write_json(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write a list in place of the old one, which stays whole until then."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    new.replace(path)
+
+
+def whose(run: dict[str, Any]) -> tuple[str, ...]:
+    """The part of a run, and the kind of its machine."""
+    return run["part"], *(run["machine"][key] for key in KIND)
 
 
 @cache
@@ -26,11 +46,12 @@ def machine() -> dict[str, str]:
 
 def read_runs(part: str, device: str = "cpu") -> list[dict[str, Any]]:
     """Every run of a part, such as "race", on one kind of device, with its machine."""
-    if not RESULTS.exists():
-        return []
-    runs = json.loads(RESULTS.read_text(encoding="utf-8"))
     wanted = part, device
-    return [run for run in runs if (run["part"], run["machine"]["device"]) == wanted]
+    return [
+        run
+        for run in read_json(RESULTS)
+        if (run["part"], run["machine"]["device"]) == wanted
+    ]
 
 
 def read_rows(part: str, device: str = "cpu") -> list[dict[str, Any]]:
@@ -45,10 +66,6 @@ def read_rows(part: str, device: str = "cpu") -> list[dict[str, Any]]:
 def keep(part: str, results: list[dict[str, Any]], **more: Any) -> None:
     """Write the results of a part on this machine, in place of older ones."""
     here = {"part": part, "machine": machine()}
-    runs = []
-    if RESULTS.exists():
-        runs = json.loads(RESULTS.read_text(encoding="utf-8"))
-    runs = [run for run in runs if {key: run[key] for key in here} != here]
+    runs = [run for run in read_json(RESULTS) if whose(run) != whose(here)]
     runs.append({**here, "date": date.today().isoformat(), **more, "results": results})
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
+    write_json(RESULTS, runs)

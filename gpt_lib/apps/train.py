@@ -33,6 +33,8 @@ from gpt_lib.modern import ModernConfig
 from gpt_lib.text import TEXTS, CharTokenizer, load_text, split
 from gpt_lib.training import Progress, TrainingConfig, train, validation_loss
 
+MOST_FOR_PAIRS = 256  # characters
+
 
 def presets() -> dict[str, tuple[str, dict[str, Any], dict[str, Any]]]:
     """Name -> architecture, shape without the vocabulary, how it is best trained."""
@@ -64,6 +66,10 @@ def make_card(
     check_options(architecture, shape)
     tokenizer = CharTokenizer.from_text(content)
     whole = {"vocab_size": tokenizer.vocab_size, **usual, **shape}
+    if architecture == "modern GPT":
+        whole.setdefault("key_heads", whole.get("heads", ModernConfig.heads))
+        # A row for each pair of characters: of a large vocabulary that is too many.
+        whole.setdefault("pairs", tokenizer.vocab_size <= MOST_FOR_PAIRS)
     steps = training.get("steps", TrainingConfig.steps)
     warmup = min(TrainingConfig.warmup, steps // 10)  # a short run warms up briefly
     config = {**how, "warmup": warmup, **training}
