@@ -45,7 +45,7 @@ restore: setup ## bring LESSON=02 back as it was; your version is kept
 # The peers are needed here alone, so they are no requirement of the course.
 PEERS := transformers==5.23.0 x-transformers==2.31.10 ctranslate2==4.8.5
 
-bench: setup ## speed, memory, loss and races beside peers; playground, commands (90 minutes)
+bench: setup ## speed, memory, loss and races beside peers; playground, commands (75 minutes)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(PEERS)
 	$(RUN) -m gpt_lib.apps.bench
 	$(RUN) -m gpt_lib.apps.bench_command

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from filelock import FileLock, Timeout
@@ -20,6 +20,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from .attention import OneHead
 from .averaging import Averaging
@@ -199,6 +200,29 @@ def read_checkpoint(folder: Path) -> dict[str, bytes]:
     return files
 
 
+class NothingDrawn(TorchFunctionMode):
+    """In here, weights get no numbers: drawing those of an outline loads a compiler."""
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: tuple[type, ...],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Call the function, unless it only draws."""
+        given = kwargs or {}
+        if getattr(function, "__module__", "") == "torch.nn.init":
+            return given["tensor"]
+        return function(*args, **given)
+
+
+def outline(architecture: str, shape: Mapping[str, Any]) -> nn.Module:
+    """A model with the shapes of its weights and no memory for their numbers."""
+    with torch.device("meta"), NothingDrawn():
+        return build(architecture, shape)
+
+
 class Trained(NamedTuple):
     """A model with what belongs to it."""
 
@@ -215,8 +239,7 @@ def check_weights(card: Card, weights: Mapping[str, Tensor], path: Path) -> None
     if deep or max(numbers.values(), default=0) > max(size, 1_000_000):
         raise CheckpointError(f"{path} is too small for a model of {card.shape}")
     try:
-        with torch.device("meta"):
-            expected = build(card.architecture, card.shape).state_dict()
+        expected = outline(card.architecture, card.shape).state_dict()
     except (ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path.with_name(CARD_FILE)}: {error}") from None
     if missing := expected.keys() ^ weights.keys():

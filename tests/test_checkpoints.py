@@ -691,3 +691,23 @@ def test_saving_takes_its_share_of_the_time_and_no_more(tmp_path, monkeypatch):
         clock[0] += 0.5  # a step takes as long as a save
     # 1000 s of training: 1 % are 20 saves, the last one is among them.
     assert 18 <= Timed.saves <= 21
+
+
+@pytest.mark.parametrize("architecture", sorted(lesson.ARCHITECTURES))
+def test_an_outline_has_all_shapes_and_no_numbers(architecture):
+    shape = {"vocab_size": 7}
+    outline = lesson.outline(architecture, shape).state_dict()
+    built = lesson.build(architecture, shape).state_dict()
+    assert outline.keys() == built.keys()
+    for name, tensor in built.items():
+        assert outline[name].is_meta
+        assert outline[name].shape == tensor.shape
+
+
+def test_loading_a_model_loads_no_compiler():
+    """PyTorch's takes more than a second, before the first character."""
+    code = (
+        "import sys; from gpt_lib.apps import models; models.load('shakespeare');"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -23,6 +23,7 @@ from gpt_lib.checkpoints import (
     Trained,
     best,
     build,
+    outline,
     recorded,
     resume,
 )
@@ -75,8 +76,7 @@ def make_card(
     config = {**how, "warmup": warmup, **training}
     if "context" in shape:
         config["context"] = shape["context"]  # for a model that reads any length
-    with torch.device("meta"):
-        model = build(architecture, whole)
+    model = outline(architecture, whole)
     config = TrainingConfig(**config)
     split(torch.empty(len(content)), model.context or config.context)
     known = text == "diary" or text in TEXTS
