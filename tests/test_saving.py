@@ -1,8 +1,12 @@
 """A notebook that a learner saves keeps the twins of its views."""
 
 import nbformat
+import pytest
+from jupyter_server.serverapp import ServerApp
+from jupyter_server.services.contents.largefilemanager import LargeFileManager
 from nbformat import v4
 
+from gpt_lib.apps import saving
 from gpt_lib.apps.saving import WIDGET_VIEW, keep_twins
 from gpt_lib.views import picture
 
@@ -27,6 +31,20 @@ def test_the_twin_stays_and_the_live_view_goes():
 def test_other_files_are_left_alone():
     keep_twins({"type": "file", "content": "text"})
     keep_twins({"type": "notebook", "content": None})
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_save_keeps_twins_though_another_extension_brings_its_manager(replaced):
+    server = ServerApp()
+    server.contents_manager = LargeFileManager(parent=server)
+    saving._load_jupyter_server_extension(server)
+    if replaced:  # as jupytext does
+        server.contents_manager = LargeFileManager(parent=server)
+    twin = {"text/html": "<p>twin</p>"}
+    notebook = v4.new_notebook(cells=[v4.new_code_cell("x", outputs=[output(**twin)])])
+    model = {"type": "notebook", "content": notebook}
+    server.contents_manager.run_pre_save_hooks(model, "x.ipynb")
+    assert notebook.cells[0].outputs[0].data == twin
 
 
 def test_both_halves_mean_the_same_view():

@@ -99,6 +99,15 @@ def test_generate_writes_and_continue_goes_on_with_its_own_luck():
     assert (second[0], second[1], second[3]) == (6, 3, 5)  # it skips the luck used
 
 
+def test_a_text_rests_only_once_all_its_tokens_are_on_the_page():
+    bench = make()
+    shown = bench.lanes[0].text
+    at_rest = []
+    shown.observe(lambda change: at_rest.append(len(shown.tokens)), "writing")
+    generate(bench)
+    assert at_rest == [0, 5]  # as it begins, and as it ends
+
+
 def test_settings_and_stop_string_reach_the_writer():
     writer = Fake()
     bench = make(A=writer)

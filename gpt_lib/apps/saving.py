@@ -27,3 +27,5 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 def _load_jupyter_server_extension(server: Any) -> None:
     server.contents_manager.register_pre_save_hook(keep_twins)
+    # Extensions such as jupytext's put a manager of their own in its place.
+    server.config.ContentsManager.setdefault("pre_save_hook", f"{__name__}.keep_twins")

@@ -203,11 +203,12 @@ class Lane:
         if self.path.chances:
             nats = -log_chance(self.path.chances) / len(self.path.chances)
             words += f", {nats:.2f} nats a token"
-        self.text.writing = False
-        self.show_text()
-        self.text.record = f"{json.dumps(self.told())}\n\n{self.full_text()}\n"
         name = re.sub(r"\W+", "-", self.asked["model"]).strip("-")
-        self.text.filename = f"{name}-seed-{self.asked['seed']}.txt"
+        with self.text.hold_sync():  # one message: a text at rest lacks no token
+            self.show_text()
+            self.text.record = f"{json.dumps(self.told())}\n\n{self.full_text()}\n"
+            self.text.filename = f"{name}-seed-{self.asked['seed']}.txt"
+            self.text.writing = False
         self.say(words)
         self.show_tree()
         if self.text.selected < 0:

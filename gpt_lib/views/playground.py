@@ -87,7 +87,13 @@ class Playground(View):
         self.model = Dropdown(
             options=list(self.models), description="Model", style=wide
         )
-        self.prompt = Textarea(value=prompt, description="Prompt", rows=2, style=wide)
+        self.prompt = Textarea(
+            value=prompt,
+            description="Prompt",
+            rows=2,
+            style=wide,
+            continuous_update=False,  # else Generate can overtake what was typed
+        )
         self.length = IntSlider(
             300, 1, MAX_LENGTH, description="Length", readout=False, style=wide
         )

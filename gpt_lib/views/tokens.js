@@ -229,7 +229,7 @@ function render({ model, el }) {
     say(alert, model.get("ended") ? GONE : "");
     if (model.get("ended")) switchOff(el);
     box.setAttribute("aria-label", `${model.get("label")}. Arrow keys choose a token, which is read below; Escape chooses none.`);
-    box.setAttribute("aria-busy", model.get("writing"));
+    box.setAttribute("aria-busy", model.get("writing") && !model.get("ended"));
     box.classList.toggle("gpt-shaded", model.get("shaded"));
     shading.checked = model.get("shaded");
     shading.disabled = !chances.length;

@@ -81,7 +81,11 @@ class Workbench(View):
     def build_controls(self, prompt: str) -> None:
         """What both lanes share."""
         wide = {"description_width": "70px"}
-        self.prompt = Textarea(value=prompt, description="Prompt", rows=2, style=wide)
+        # Sent whole when left: letter by letter, Generate can overtake what was typed.
+        whole = {"continuous_update": False}
+        self.prompt = Textarea(
+            value=prompt, description="Prompt", rows=2, style=wide, **whole
+        )
         self.length = IntSlider(
             300, 1, MAX_LENGTH, description="Length", readout=False, style=wide
         )
@@ -96,6 +100,7 @@ class Workbench(View):
             placeholder="such as ↵↵",
             tooltip="the text ends when it has written this; ↵ is a new line",
             layout={"width": "190px"},
+            **whole,
         )
         self.generate_button = Button(
             description="Generate", icon="play", button_style="primary"

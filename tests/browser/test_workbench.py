@@ -137,11 +137,8 @@ def click_track(app, label, share):
 def written(app, lane=0):
     """The text once it rests: the page may draw "done" before the last tokens."""
     box = app.locator(".gpt-tokens").nth(lane)
-    before, text = None, box.text_content()
-    while text != before:
-        app.page.wait_for_timeout(300)
-        before, text = text, box.text_content()
-    return text
+    expect(box).to_have_attribute("aria-busy", "false")
+    return box.text_content()
 
 
 def generate(app, length=40):
@@ -151,6 +148,8 @@ def generate(app, length=40):
     said.evaluate("box => box.replaceChildren()")
     press(app, "Generate")
     expect(status(app)).to_contain_text(f"done: {length} tokens", timeout=60_000)
+    tokens = app.locator(".gpt-lane").first.locator(".gpt-token")
+    expect(tokens).to_have_count(length)
 
 
 def begin(app):
@@ -410,8 +409,28 @@ def test_numbers_and_the_end_of_the_text_can_be_typed(open_lesson):
             lesson.page.keyboard.press("Enter")
         expect(status(app)).not_to_have_text(was)
         expect(status(app)).to_contain_text("done: ", timeout=60_000)
+        count = int(re.search(r"done: (\d+) tokens", status(app).inner_text())[1])
+        expect(app.locator(".gpt-token")).to_have_count(count)
         text = written(app).removeprefix("JULIET:\n")
         assert text.find(end.replace("↵", "\n")) == len(text) - len(end)
+    lesson.assert_clean()
+
+
+def test_all_that_was_typed_counts_though_the_kernel_is_busy(open_lesson):
+    lesson, app = open_workbench(open_lesson)
+    lesson.page.evaluate(
+        "jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+        ".requestExecute({code: 'import time; time.sleep(4)'})"
+    )
+    for label, typed in {"Prompt": "ROMEO:", "Stop at": " the"}.items():
+        app.get_by_role("textbox", name=label).click()
+        lesson.page.keyboard.press("Control+a")
+        lesson.page.keyboard.type(typed)
+    press(app, "Generate")
+    expect(status(app)).to_contain_text("done: ", timeout=60_000)
+    text = written(app)
+    assert text.startswith("ROMEO:")
+    assert text.endswith(" the")
     lesson.assert_clean()
 
 
