@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import DeviceType
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 from torch.optim import Optimizer
+from torch.profiler import ProfilerActivity, profile
 
 from .gpt import GPTConfig
 from .training import clip_gradient
@@ -65,6 +67,25 @@ def measure_roof(
     copied = seconds_of(lambda: target.copy_(large), rounds=9)
     moved = 2 * large.numel() * large.element_size()  # read and written
     return Roof(2 * size**3 / product, moved / copied)
+
+
+def operation_times(
+    work: Callable[[], object], device: torch.device, rounds: int = 5
+) -> dict[str, float]:
+    """Milliseconds of each kind of operation in a call of `work`, longest first."""
+    kinds, own = [ProfilerActivity.CPU], "self_cpu_time_total"
+    if device.type == "cuda":  # the time there, not that of starting it from here
+        kinds, own = [*kinds, ProfilerActivity.CUDA], "self_device_time_total"
+    work()
+    with profile(activities=kinds) as found:
+        for _ in range(rounds):
+            work()
+    rows = [row for row in found.key_averages() if row.device_type == DeviceType.CPU]
+    rows.sort(key=lambda row: -getattr(row, own))
+    return {
+        row.key.removeprefix("aten::"): getattr(row, own) / 1000 / rounds
+        for row in rows
+    }
 
 
 def pick_precision(device: torch.device) -> torch.dtype:

@@ -37,6 +37,21 @@ def after(learn, device, steps=3, clip=1.0):
     return weights, loss, length
 
 
+def test_operation_times_name_the_longest_first_and_tell_of_one_call(device):
+    a, calls = torch.randn(300, 300, device=device), []
+
+    def work():
+        calls.append(1)
+        (a @ a).relu()
+
+    times = lesson.operation_times(work, device, rounds=20)
+    assert len(calls) == 21  # one to warm up
+    assert {"mm", "relu"} <= times.keys()
+    assert list(times.values()) == sorted(times.values(), reverse=True)
+    with_ten = lesson.operation_times(lambda: [work() for _ in range(10)], device)
+    assert with_ten["mm"] > 2 * times["mm"]
+
+
 def test_the_plain_recipe_is_the_training_step_to_the_last_bit(device):
     for ours, theirs in zip(
         after(lesson.Recipe(), device), after(training_step, device)

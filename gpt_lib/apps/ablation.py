@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tqdm import tqdm
 
+from gpt_lib.apps.results import write_json
 from gpt_lib.device import describe, pick_device
 from gpt_lib.modern import ModernConfig, ModernGPT
 from gpt_lib.muon import fast_recipe
@@ -107,7 +108,7 @@ def main() -> None:
             "date": date.today().isoformat(),
             "results": rows,
         }
-        RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_json(RESULTS, content)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,7 @@ from typing import Any
 import psutil
 import torch
 from torch import nn
-from torch.autograd import DeviceType
 from torch.nn.functional import cross_entropy
-from torch.profiler import ProfilerActivity, profile
 
 from gpt_lib.apps import bench_generation, race, results
 from gpt_lib.apps.peers import PEERS, versions
@@ -26,7 +24,13 @@ from gpt_lib.apps.turns import ratio, take_turns
 from gpt_lib.bigram import Bigram
 from gpt_lib.device import pick_device
 from gpt_lib.gpt import GPT, GPTConfig
-from gpt_lib.speed import GraphRecipe, HalfRecipe, Recipe, pick_attention
+from gpt_lib.speed import (
+    GraphRecipe,
+    HalfRecipe,
+    Recipe,
+    operation_times,
+    pick_attention,
+)
 from gpt_lib.text import DATA, random_batch
 from gpt_lib.training import (
     Learn,
@@ -180,22 +184,6 @@ def half_training() -> Iterator[Result]:
     yield from steps_of_each(name, Recipe(precision, way))
 
 
-def operation_times(work: Callable[[], object]) -> dict[str, float]:
-    """Milliseconds of each kind of operation in one call of `work`; a GPU's on it."""
-    activities, own = [ProfilerActivity.CPU], "self_cpu_time_total"
-    if pick_device().type == "cuda":
-        activities.append(ProfilerActivity.CUDA)
-        own = "self_device_time_total"
-    with profile(activities=activities) as found:
-        for _ in range(10):
-            work()
-    return {
-        row.key.removeprefix("aten::"): getattr(row, own) / 10_000
-        for row in found.key_averages()
-        if row.device_type == DeviceType.CPU  # what was started, not its kernels again
-    }
-
-
 def longest(times: dict[str, float], most: int) -> dict[str, float]:
     """The operations that take longest, rounded."""
     first = sorted(times, key=times.get, reverse=True)[:most]
@@ -210,7 +198,7 @@ def step_profiles() -> Iterator[dict[str, Any]]:
     for name, model in models().items():
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
         step = partial(training_step, model, optimizer, x, y, 1.0)
-        runs[name] = partial(operation_times, step)
+        runs[name] = partial(operation_times, step, x.device)
     for name, rounds in take_turns(runs, ROUNDS).items():
         usual = {kind: median(each[kind] for each in rounds) for kind in rounds[0]}
         row = {
@@ -254,7 +242,8 @@ def recipe_times() -> Iterator[dict[str, Any]]:
         step = partial(ways[way], model, optimizer, x, y, 1.0)
         ms = round(1000 * x.numel() / median(speeds), 2)
         print(f"{ms:7.2f} ms a step: {way}", flush=True)
-        yield {"name": way, "ms": ms, "longest": longest(operation_times(step), most=3)}
+        times = operation_times(step, x.device)
+        yield {"name": way, "ms": ms, "longest": longest(times, most=3)}
 
 
 def highest_memory(model: nn.Module, ids: torch.Tensor, batch: int) -> int:

@@ -1,6 +1,5 @@
 """How long the command line makes one wait, and what saving costs: `make bench`."""
 
-import json
 import statistics
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 
+from gpt_lib.apps.results import write_json
 from gpt_lib.apps.train import make_card
 from gpt_lib.checkpoints import Run, build, recorded
 from gpt_lib.device import describe, pick_device
@@ -91,7 +91,7 @@ def main() -> None:
         )
     machine = describe(str(pick_device()))
     found = {"machine": machine, "date": date.today().isoformat(), "results": rows}
-    RESULTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    write_json(RESULTS, found)
 
 
 if __name__ == "__main__":

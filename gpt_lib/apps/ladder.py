@@ -5,7 +5,6 @@ for equal seconds. Lesson 08 and the README read their numbers from the file it 
 """
 
 import argparse
-import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
+from gpt_lib.apps.results import read_json, write_json
 from gpt_lib.attention import OneHead
 from gpt_lib.averaging import Averaging
 from gpt_lib.bigram import Bigram
@@ -142,7 +142,7 @@ def run(stage: Stage, text: str, budget: str, seed: int) -> dict[str, Any]:
 
 def read_results() -> list[dict[str, Any]]:
     """Every run of the committed ladder, in ladder order."""
-    return json.loads(RESULTS.read_text(encoding="utf-8"))
+    return read_json(RESULTS)
 
 
 def read_ladder(
@@ -208,7 +208,7 @@ def main() -> None:
         rows.append(row := run(*each))
         told = ("stage", "text", "budget", "seed", "val_loss", "seconds")
         tqdm.write("  ".join(str(row[name]) for name in told))
-        RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        write_json(RESULTS, rows)
     PICTURE.write_bytes(picture().png)
 
 

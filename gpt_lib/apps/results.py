@@ -23,11 +23,11 @@ def read_json(path: Path) -> list[dict[str, Any]]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
 
-def write_json(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write a list in place of the old one, which stays whole until then."""
+def write_json(path: Path, content: list | dict) -> None:
+    """Write figures in place of the old ones, which stay whole until then."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
-    new.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    new.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     new.replace(path)
 
 
