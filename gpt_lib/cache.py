@@ -132,17 +132,17 @@ def new_memories(model: GPT, rows: int) -> list[Memory]:
 class CachedGPT:
     """A GPT as it is now, with the keys and values of what it has read, in B rows.
 
-    Rows of different lengths are padded on the left; `starts` (B,) says how far.
+    Rows of different lengths are padded on the left, as far as `starts` (B,) says.
     """
 
     def __init__(self, model: GPT, rows: int = 1, starts: Tensor | None = None) -> None:
         self.model, self.length = model, 0  # slots in use
         self.tables = [Tables.of(block) for block in model.blocks]
         self.unembed = laid_out(model.unembed)
-        self.kept = new_memories(model, rows)
         self.slots = torch.arange(model.context, device=model.embed.weight.device)
         starts = torch.zeros(rows, dtype=torch.long) if starts is None else starts
         self.starts, self.padded = starts.to(self.slots.device), bool(starts.any())
+        self.kept = new_memories(model, len(starts))
 
     @torch.inference_mode()
     def read(self, ids: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ def test_padded_rows_are_what_they_are_alone(lengths, more):
     prompts = [some_ids(1, n, seed)[0] for seed, n in enumerate(lengths)]
     following = some_ids(len(prompts), more, seed=99)
     ids, starts = lesson.left_padded(prompts)
-    cached = lesson.CachedGPT(MODEL, len(prompts), starts)
+    cached = lesson.CachedGPT(MODEL, starts=starts)
     logits = [cached.read(ids)[:, -1]]
     logits += [cached.read(each)[:, -1] for each in following.split(1, dim=1) if more]
     for row, prompt in enumerate(prompts):
@@ -81,7 +81,7 @@ def test_what_stands_in_the_padding_does_not_matter():
     ids, starts = lesson.left_padded([some_ids(1, 5)[0], some_ids(1, 2)[0]])
     other = ids.clone()
     other[1, : starts[1]] = 7
-    read = [lesson.CachedGPT(MODEL, 2, starts).read(each) for each in (ids, other)]
+    read = [lesson.CachedGPT(MODEL, starts=starts).read(each) for each in (ids, other)]
     torch.testing.assert_close(read[0][1, 3:], read[1][1, 3:], atol=0, rtol=0)
     assert read[0].isfinite().all()
 
