@@ -2,12 +2,14 @@
 
 import importlib
 import inspect
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import pad
+from torch.nn.functional import pad, scaled_dot_product_attention
 
+from gpt_lib import modern
 from gpt_lib.apps.export import ROOT, lessons
 from gpt_lib.attention import future_leak
 from gpt_lib.gpt import GPT, GPTConfig
@@ -15,6 +17,7 @@ from gpt_lib.modern import ModernConfig, ModernGPT
 from gpt_lib.muon import CountedGPT, Counts
 from gpt_lib.text import CharTokenizer, diary_surprise, split, write_diary
 from gpt_lib.training import TrainingConfig, train, validation_loss
+from tests.test_modern import each_swap
 
 V = 9
 
@@ -115,10 +118,10 @@ def diary():
     return ids, diary_surprise(text)[-(len(hidden) - 1) :].mean().item()
 
 
-def diary_loss(model, ids, rate):
+def diary_loss(model, ids, rate, steps=150):
     parts = split(ids.to(next(model.parameters()).device))
     config = TrainingConfig(
-        steps=150, warmup=20, learning_rate=rate, evaluate_every=150
+        steps=steps, warmup=20, learning_rate=rate, evaluate_every=steps
     )
     list(train(model, *parts, config))
     return validation_loss(model, parts[1])
@@ -133,6 +136,28 @@ def test_the_floor_tells_an_honest_model_from_one_that_peeks(diary, name, device
     peeking = Peeking(vocab_size).to(device)
     peeking.table.weight.data.copy_(20 * torch.eye(vocab_size))
     assert validation_loss(peeking, split(ids.to(device))[1]) < floor
+
+
+def modern_loss(swap, diary, device):
+    """Of a small modern GPT, trained long enough to use a leak if there is one."""
+    ids, _ = diary
+    torch.manual_seed(0)
+    config = ModernConfig(int(ids.max()) + 1, context=8, width=16, heads=4, key_heads=2)
+    model = ModernGPT(replace(config, depth=2, **swap)).to(device)
+    return diary_loss(model, ids, 0.02, steps=400)
+
+
+@each_swap
+def test_no_switch_of_a_modern_gpt_gets_it_below_the_floor(swap, diary, device):
+    assert diary[1] < modern_loss(swap, diary, device) < 1.1
+
+
+def test_attention_to_the_future_would_get_it_there(diary, device, monkeypatch):
+    def attend_all(q, k, v, scale, window=0):
+        return scaled_dot_product_attention(q, k, v, scale=scale)
+
+    monkeypatch.setattr(modern, "attend", attend_all)
+    assert modern_loss({}, diary, device) < diary[1]
 
 
 def test_counting_does_not_get_below_the_floor(diary, device):
