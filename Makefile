@@ -43,9 +43,9 @@ restore: setup ## bring LESSON=02 back as it was; your version is kept
 	$(RUN) -m gpt_lib.apps.restore $(LESSON)
 
 # The peers are needed here alone, so they are no requirement of the course.
-PEERS := transformers==5.23.0 x-transformers==2.31.10 ctranslate2==4.8.5
+PEERS := transformers==5.23.0 x-transformers==2.31.10 nano-gpt==0.1.0 ctranslate2==4.8.5
 
-bench: setup ## speed, memory, loss and races beside peers; playground, commands (75 minutes)
+bench: setup ## speed, memory, loss and races beside peers; playground, commands (85 minutes)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(PEERS)
 	$(RUN) -m gpt_lib.apps.bench
 	$(RUN) -m gpt_lib.apps.bench_command

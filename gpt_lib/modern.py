@@ -13,6 +13,7 @@ from .cache import Reading, check_room
 from .checkpoints import ARCHITECTURES
 from .generation import reading
 from .heads import merge_heads
+from .speed import plain_attention
 
 
 class FewPasses(torch.autograd.Function):
@@ -160,17 +161,11 @@ def attend(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int = 0) -> Te
 
     On a CPU in 16 bits fused attention is slow on the way back (lesson 11).
     """
-    rows, T = q.shape[:2], q.size(-2)
+    T = q.size(-2)
     allowed = visible(T, window, device=q.device) if 0 < window < T else None
-    if q.device.type != "cpu" or q.dtype == torch.float32:
-        return scaled_dot_product_attention(
-            q, k, v, allowed, is_causal=allowed is None, scale=scale
-        )
-    mask = torch.zeros(T, T, dtype=q.dtype)
-    mask.masked_fill_(~visible(T, window), -torch.inf)
-    q, k, v = (part.flatten(0, 1) for part in (q * scale, k, v))  # (B · N, T, H)
-    weights = torch.baddbmm(mask, q, k.mT).softmax(dim=-1)
-    return (weights @ v).unflatten(0, rows)
+    halves = q.device.type == "cpu" and q.dtype != torch.float32
+    way = plain_attention if halves else scaled_dot_product_attention
+    return way(q, k, v, allowed, is_causal=allowed is None, scale=scale)
 
 
 def make_norm(config: ModernConfig) -> nn.Module:

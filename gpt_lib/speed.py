@@ -7,22 +7,27 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import DeviceType
 from torch.func import functional_call
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.functional import cross_entropy, scaled_dot_product_attention
+from torch.nn.functional import cross_entropy, dropout, scaled_dot_product_attention
 from torch.optim import Optimizer
 from torch.profiler import ProfilerActivity, profile
 
 from .gpt import GPTConfig
+from .heads import MultiHead
 from .training import clip_gradient
 
 
-def seconds_of(work: Callable[[], object], rounds: int = 15) -> float:
-    """The median time of a call, after two calls to warm up."""
+def seconds_of(
+    work: Callable[[], object],
+    rounds: int = 15,
+    choose: Callable[[list[float]], float] = statistics.median,
+) -> float:
+    """The usual time of a call, after two calls to warm up."""
     times = []
     for _ in range(rounds + 2):
         begun = time.perf_counter()
@@ -30,7 +35,7 @@ def seconds_of(work: Callable[[], object], rounds: int = 15) -> float:
         if torch.accelerator.is_available():
             torch.accelerator.synchronize()
         times.append(time.perf_counter() - begun)
-    return statistics.median(times[2:])
+    return choose(times[2:])
 
 
 def operations(config: GPTConfig, tokens: int) -> int:
@@ -61,10 +66,10 @@ def measure_roof(
 ) -> Roof:
     """The roof of this machine: a large matrix product, and a large copy."""
     a = torch.randn(size, size, device=device).to(dtype)
-    product = seconds_of(lambda: a @ a, rounds=9)
+    product = seconds_of(lambda: a @ a, rounds=15, choose=min)
     large = torch.zeros(2**25, device=device)  # 128 MiB: more than most caches hold
     target = torch.empty_like(large)
-    copied = seconds_of(lambda: target.copy_(large), rounds=9)
+    copied = seconds_of(lambda: target.copy_(large), rounds=9, choose=min)
     moved = 2 * large.numel() * large.element_size()  # read and written
     return Roof(2 * size**3 / product, moved / copied)
 
@@ -108,15 +113,32 @@ def pick_precision(device: torch.device) -> torch.dtype:
     return half if short < 0.8 * whole else torch.float32
 
 
-ATTENTIONS = {
-    "plain": [SDPBackend.MATH],
-    "fused": [
-        SDPBackend.FLASH_ATTENTION,
-        SDPBackend.EFFICIENT_ATTENTION,
-        SDPBackend.CUDNN_ATTENTION,
-        SDPBackend.MATH,  # where there is no other
-    ],
-}
+def plain_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """Attention written out, with the face of `scaled_dot_product_attention`.
+
+    q, k, v (B, N, T, H) -> (B, N, T, H); `attn_mask` (T, T): True is seen.
+    """
+    rows, (T, H) = q.shape[:2], q.shape[-2:]
+    if is_causal:
+        attn_mask = torch.ones(T, T, dtype=torch.bool, device=q.device).tril()
+    hidden = q.new_zeros(T, T)
+    if attn_mask is not None:
+        hidden.masked_fill_(~attn_mask, -torch.inf)
+    q, k, v = (part.flatten(0, 1) for part in (q, k, v))  # (B · N, T, H)
+    scores = torch.baddbmm(hidden, q, k.mT, alpha=scale or H**-0.5)
+    weights = dropout(scores.softmax(dim=-1), dropout_p)
+    return (weights @ v).unflatten(0, rows)
+
+
+ATTENTIONS = {"plain": plain_attention, "fused": scaled_dot_product_attention}
 
 
 def attention_times(
@@ -126,15 +148,13 @@ def attention_times(
     parts = [torch.randn(shape, device=device, dtype=dtype) for _ in range(3)]
     parts = [part.requires_grad_() for part in parts]
 
-    def there_and_back() -> None:
-        mixed = scaled_dot_product_attention(*parts, is_causal=True)
-        torch.autograd.grad(mixed.sum(), parts)
+    def there_and_back(attend: Callable[..., Tensor]) -> None:
+        torch.autograd.grad(attend(*parts, is_causal=True).sum(), parts)
 
-    times = {}
-    for name, ways in ATTENTIONS.items():
-        with sdpa_kernel(ways):
-            times[name] = seconds_of(there_and_back, rounds=9)
-    return times
+    return {
+        name: seconds_of(partial(there_and_back, attend), rounds=9)
+        for name, attend in ATTENTIONS.items()
+    }
 
 
 def pick_attention(
@@ -170,17 +190,27 @@ def backward_in_parts(
     return total
 
 
+def check_attention(way: str) -> None:
+    """Whether there is such a way.
+
+    Raises:
+        ValueError: it is none of `ATTENTIONS`.
+    """
+    if way not in ATTENTIONS:
+        raise ValueError(f"attention={way!r} must be {' or '.join(ATTENTIONS)}")
+
+
 @contextmanager
-def chosen(
-    precision: torch.dtype, attention: str, device: torch.device
-) -> Iterator[None]:
-    """In here products have this precision, and attention is done this way."""
-    mixed = precision != torch.float32
-    with (
-        torch.autocast(device.type, precision, enabled=mixed),
-        sdpa_kernel(ATTENTIONS[attention]),
-    ):
+def attending(model: nn.Module, way: str) -> Iterator[None]:
+    """In here the heads of lesson 06 attend in this way, one of `ATTENTIONS`."""
+    heads = [part for part in model.modules() if isinstance(part, MultiHead)]
+    for each in heads:
+        each.attend = ATTENTIONS[way]
+    try:
         yield
+    finally:
+        for each in heads:
+            del each.attend  # the class's own comes back
 
 
 @dataclass
@@ -195,8 +225,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.precision not in (torch.float32, torch.bfloat16, torch.float16):
             raise ValueError(f"precision={self.precision} must be a float of 32 or 16")
-        if self.attention not in ATTENTIONS:
-            raise ValueError(f"attention={self.attention!r} must be plain or fused")
+        check_attention(self.attention)
         if self.parts < 1:
             raise ValueError(f"parts={self.parts} must be at least 1")
         small = self.precision == torch.float16  # its small gradients would be zero
@@ -209,11 +238,13 @@ class Recipe:
         """Learn from x and y (B, T): the loss before, and the gradient's length."""
 
         def read(ids: Tensor) -> Tensor:
-            with chosen(self.precision, self.attention, x.device):
+            with torch.autocast(x.device.type, self.precision, enabled=mixed):
                 return model(ids)
 
+        mixed = self.precision != torch.float32
         optimizer.zero_grad()
-        loss = backward_in_parts(read, x, y, self.parts, self.scaler.scale)
+        with attending(model, self.attention):
+            loss = backward_in_parts(read, x, y, self.parts, self.scaler.scale)
         self.scaler.unscale_(optimizer)
         length = clip_gradient(model, clip)
         self.scaler.step(optimizer)
@@ -221,31 +252,38 @@ class Recipe:
         return loss, length
 
 
+def rounded(
+    model: nn.Module, precision: torch.dtype, copies: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """The weights by name, rounded; written into `copies` where these fit."""
+    weights = {name: p.detach() for name, p in model.named_parameters()}
+    fits = {name: copy.shape for name, copy in copies.items()}
+    if fits != {name: weight.shape for name, weight in weights.items()}:
+        copies = {name: weight.to(precision) for name, weight in weights.items()}
+    for name, copy in copies.items():
+        copy.requires_grad_(False).copy_(weights[name]).requires_grad_()
+    return copies
+
+
 @dataclass
 class HalfRecipe:
     """A step computed by a copy of the model in 16 bits; the weights stay in 32."""
 
     precision: torch.dtype = torch.bfloat16
+    attention: str = "fused"  # or "plain"
     copies: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.precision not in (torch.float32, torch.bfloat16):
             told = f"precision={self.precision} must be float32 or bfloat16"
             raise ValueError(f"{told}: float16 needs the scaler of Recipe")
-
-    def refresh(self, model: nn.Module) -> None:
-        """Copy the weights, rounded."""
-        weights = {name: p.detach() for name, p in model.named_parameters()}
-        fits = {name: copy.shape for name, copy in self.copies.items()}
-        if fits != {name: weight.shape for name, weight in weights.items()}:
-            self.copies = {n: w.to(self.precision) for n, w in weights.items()}
-        for name, copy in self.copies.items():
-            copy.requires_grad_(False).copy_(weights[name]).requires_grad_()
+        check_attention(self.attention)
 
     def backward(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         """Set the gradients of the weights, and give the loss on x and y (B, T)."""
-        self.refresh(model)
-        logits = functional_call(model, self.copies, (x,))
+        self.copies = rounded(model, self.precision, self.copies)
+        with attending(model, self.attention):
+            logits = functional_call(model, self.copies, (x,))
         loss = cross_entropy(logits.float().flatten(0, 1), y.flatten())
         gradients = torch.autograd.grad(loss, list(self.copies.values()))
         for weight, gradient in zip(model.parameters(), gradients):

@@ -19,6 +19,7 @@ from gpt_lib.apps.bench_generation import (
     PEER,
     SHAPES,
     STEP,
+    UNCACHED,
 )
 from gpt_lib.apps.export import ROOT
 from gpt_lib.training import train
@@ -81,8 +82,9 @@ def test_the_committed_figures_are_complete_and_kept_their_promise():
             )
             wished = row["better"]
             assert least.get(wished, 0) < row["ratio"] <= most.get(wished, 99)
-            if part == "step":
-                assert row["ratio"] >= (1.2 if row["peer"] == PEER else 1.1)
+            if part == "step" and row["peer"] == PEER:
+                joined = row["name"].endswith("compiled, plain attention")
+                assert row["ratio"] >= (1.3 if joined else 1.2)
             if part == "recipe":
                 assert row["ours"] <= 1.86
 
@@ -102,7 +104,7 @@ def test_generation_is_measured_for_every_shape_batch_and_length():
             for row in run["results"]
         }
         assert set(rows) == set(product(SHAPES, BATCHES, LENGTHS))
-        for (parameters, batch, _), row in rows.items():
+        for (parameters, batch, length), row in rows.items():
             times = row["times_the_peer"]
             assert min(times["ours"], times[CPP]) > 1
             for way, ratio in times.items():
@@ -111,6 +113,8 @@ def test_generation_is_measured_for_every_shape_batch_and_length():
             if batch == 1:
                 assert times["ours"] < times[COMPILED] < times[STEP] < times[FLOOR]
                 assert times[COMPILED] >= (5 if parameters == "0.8 million" else 2)
+                if length > 64:  # of a short text there is little to read again
+                    assert times[COMPILED] >= 8 * times[UNCACHED]
 
 
 @pytest.mark.parametrize("name", bench.PICTURES)

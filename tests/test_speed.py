@@ -2,16 +2,18 @@
 
 import copy
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.functional import cross_entropy, scaled_dot_product_attention
+from torch.nn.functional import cross_entropy
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from gpt_lib import speed as lesson
 from gpt_lib.gpt import GPT, GPTConfig
+from gpt_lib.heads import MultiHead
 from gpt_lib.training import TrainingConfig, train, training_step
 
 SMALL = GPTConfig(17, context=8, width=16, heads=2, depth=2)
@@ -169,6 +171,9 @@ def test_an_infinite_gradient_in_float16_takes_no_step(device):
 def test_a_recipe_says_what_is_allowed(given, message):
     with pytest.raises(ValueError, match=message):
         lesson.Recipe(**given)
+    if "attention" in given:
+        with pytest.raises(ValueError, match=message):
+            lesson.HalfRecipe(**given)
 
 
 def test_more_parts_than_rows_are_refused(device):
@@ -196,7 +201,11 @@ def test_the_roof_is_the_lower_of_two():
 
 
 def test_a_roof_counts_operations_and_bytes(monkeypatch):
-    monkeypatch.setattr(lesson, "seconds_of", lambda work, rounds: work() is None or 2)
+    def stopped(work, rounds, choose):
+        assert choose([3.0, 1.0, 2.0]) == 1.0  # a roof is what is reached at best
+        return work() is None or 2
+
+    monkeypatch.setattr(lesson, "seconds_of", stopped)
     roof = lesson.measure_roof(torch.device("cpu"), size=4)
     assert roof == lesson.Roof(2 * 4**3 / 2, 2 * 2**25 * 4 / 2)
 
@@ -226,27 +235,59 @@ def test_precision_is_measured(monkeypatch):
 # Attention
 
 
-@pytest.mark.parametrize("name", ["plain", "fused"])
-def test_both_attentions_are_causal_attention(name, device):
+def written(q, k, v, allowed, scale):
+    """Attention as in lesson 05; rows may look where `allowed` (T, T) is True."""
+    scores = (q @ k.mT * scale).masked_fill(~allowed, -torch.inf)
+    return scores.softmax(dim=-1) @ v
+
+
+@pytest.mark.parametrize("name", lesson.ATTENTIONS)
+@pytest.mark.parametrize("scale", [None, 0.7])
+def test_both_attentions_are_attention(name, scale, device):
     torch.manual_seed(0)
     q, k, v = (torch.randn(2, 3, 5, 8, device=device) for _ in range(3))
-    future = torch.ones(5, 5, dtype=torch.bool, device=device).triu(1)
-    scores = (q @ k.mT / 8**0.5).masked_fill(future, -torch.inf)
-    with sdpa_kernel(lesson.ATTENTIONS[name]):
-        found = scaled_dot_product_attention(q, k, v, is_causal=True)
-    torch.testing.assert_close(found, scores.softmax(dim=-1) @ v)
+    every = torch.ones(5, 5, dtype=torch.bool, device=device)
+    window = every.tril() & every.triu(-1)  # the last two
+    attend = partial(lesson.ATTENTIONS[name], q, k, v, scale=scale)
+    number = scale or 8**-0.5
+    near = torch.testing.assert_close
+    near(attend(is_causal=True), written(q, k, v, every.tril(), number))
+    near(attend(window), written(q, k, v, window, number))
+    near(attend(), written(q, k, v, every, number))
 
 
-def test_the_chosen_attention_is_the_one_that_is_done():
-    q, device = torch.randn(1, 1, 4, 8), torch.device("cpu")
+def test_plain_attention_drops_weights_as_asked():
+    torch.manual_seed(0)
+    q, v = torch.randn(1, 1, 50, 8), torch.eye(50)[None, None]
+    weights = lesson.plain_attention(q, q, v, dropout_p=0.5)
+    whole = lesson.plain_attention(q, q, v)
+    dropped = weights == 0
+    assert 0.4 < dropped.float().mean() < 0.6
+    torch.testing.assert_close(weights[~dropped], 2 * whole[~dropped])
+
+
+@pytest.mark.parametrize("recipe", [lesson.Recipe, lesson.HalfRecipe])
+def test_the_chosen_attention_is_done_and_then_forgotten(recipe):
+    model, optimizer, x, y = start(torch.device("cpu"))
     done = {}
     for name in lesson.ATTENTIONS:
-        way = lesson.chosen(torch.float32, name, device)
-        with profile(activities=[ProfilerActivity.CPU]) as found, way:
-            scaled_dot_product_attention(q, q, q, is_causal=True)
+        learn = recipe(torch.float32, name)
+        with profile(activities=[ProfilerActivity.CPU]) as found:
+            learn(model, optimizer, x, y, 1.0)
         done[name] = {row.key for row in found.key_averages()}
     assert any("flash" in key for key in done["fused"])
     assert not any("flash" in key for key in done["plain"])
+    heads = [part for part in model.modules() if isinstance(part, MultiHead)]
+    assert heads
+    assert not any("attend" in vars(each) for each in heads)
+
+
+def test_the_chosen_attention_is_forgotten_after_an_error(device):
+    model, optimizer, x, _ = start(device)
+    too_long = torch.cat([x, x], dim=1)
+    with pytest.raises(ValueError, match="more than the context"):
+        lesson.Recipe(attention="plain")(model, optimizer, too_long, too_long, 1.0)
+    assert "attend" not in vars(model.blocks[0].attention)
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
@@ -273,9 +314,9 @@ def test_attention_is_timed_there_and_back(monkeypatch, device):
         q.register_hook(lambda gradient: lengths.append(gradient.shape))
         return q + k + v
 
-    monkeypatch.setattr(lesson, "scaled_dot_product_attention", attention)
+    monkeypatch.setattr(lesson, "ATTENTIONS", {"one": attention, "other": attention})
     times = lesson.attention_times((1, 2, 4, 8), device, torch.float32)
-    assert set(times) == set(lesson.ATTENTIONS)
+    assert set(times) == {"one", "other"}
     assert all(seconds > 0 for seconds in times.values())
     assert set(lengths) == {(1, 2, 4, 8)}
 

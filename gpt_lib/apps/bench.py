@@ -25,6 +25,7 @@ from gpt_lib.bigram import Bigram
 from gpt_lib.device import pick_device
 from gpt_lib.gpt import GPT, GPTConfig
 from gpt_lib.speed import (
+    ATTENTIONS,
     GraphRecipe,
     HalfRecipe,
     Recipe,
@@ -145,29 +146,30 @@ def compiled(model: nn.Module, ids: torch.Tensor, learn: Learn) -> list[nn.Modul
     return [faster]
 
 
-def steps_of_each(name: str, learn: Learn) -> Iterator[Result]:
-    """Our step by `learn`, from Python and compiled, beside each peer's plain one."""
+def steps_of_each(name: str, learn: Learn, precision: torch.dtype) -> Iterator[Result]:
+    """Our step by `learn`, then compiled with either attention, beside each peer's."""
     train_ids, _ = shakespeare()
     (_, model), *peers = models().items()
-    ours = {name: model}
-    for faster in compiled(GPT(SHAPE).to(pick_device()), train_ids, learn):
-        ours[f"{name}, compiled"] = faster
-    runs = {
-        way: partial(tokens_per_second, model, train_ids, learn)
-        for way, model in ours.items()
+    ours = {name: partial(tokens_per_second, model, train_ids, learn)}
+    for way in ATTENTIONS:
+        recipe = Recipe(precision, way)
+        for faster in compiled(GPT(SHAPE).to(pick_device()), train_ids, recipe):
+            run = partial(tokens_per_second, faster, train_ids, recipe)
+            ours[f"{name}, compiled, {way} attention"] = run
+    theirs = {
+        peer: partial(tokens_per_second, model, train_ids) for peer, model in peers
     }
-    for peer, model in peers:
-        runs[peer] = partial(tokens_per_second, model, train_ids)
-    found = take_turns(runs, ROUNDS)
-    theirs = {peer: found[peer] for peer, _ in peers}
+    found = take_turns(ours | theirs, ROUNDS)
     for way in ours:
-        yield from against_each(way, "tokens/s", {way: found[way], **theirs})
+        yield from against_each(
+            way, "tokens/s", {each: found[each] for each in (way, *theirs)}
+        )
 
 
 def gpt_training() -> Iterator[Result]:
     """The same training step, with the same optimizer, for each model."""
     name = "training step, 4 layers, 4 heads, width 128, context 64, batch 12, fp32"
-    yield from steps_of_each(name, training_step)
+    yield from steps_of_each(name, training_step, torch.float32)
 
 
 def half_training() -> Iterator[Result]:
@@ -181,7 +183,7 @@ def half_training() -> Iterator[Result]:
     shape = BATCH, SHAPE.heads, SHAPE.context, SHAPE.width // SHAPE.heads
     way = pick_attention(shape, pick_device(), precision)
     name = f"the same in {precision}, the peers in fp32"
-    yield from steps_of_each(name, Recipe(precision, way))
+    yield from steps_of_each(name, Recipe(precision, way), precision)
 
 
 def longest(times: dict[str, float], most: int) -> dict[str, float]:
@@ -229,6 +231,7 @@ def recipe_times() -> Iterator[dict[str, Any]]:
         ways[f"{name}, plain"] = Recipe(precision, "plain")
     if precision == torch.bfloat16:
         ways[f"all in {name}, fused"] = HalfRecipe(precision)
+        ways[f"all in {name}, plain"] = HalfRecipe(precision, "plain")
     if precision == torch.bfloat16 and train_ids.is_cuda:
         ways["the same as a graph"] = GraphRecipe(precision)
     model = GPT(config).to(train_ids.device)

@@ -2,10 +2,11 @@
 
 Both get the same prompt and write until their context is full, with sampling, as people
 call it: `stream` of lesson 09 here, `generate` there. They take turns. A single text is
-also written with the compiled step of lesson 12; the compiler's time stands apart. That
-step alone draws no letter. CTranslate2 is a program that people wrote in C++, and gets
-the weights of transformers' model. The floor is a sum of all weights for each token:
-whoever writes a single text must read them, in any language.
+also written by nano-gpt, which has no cache, and with the compiled step of lesson 12;
+the compiler's time stands apart. That step alone draws no letter. CTranslate2 is a
+program that people wrote in C++, and gets the weights of transformers' model. The floor
+is a sum of all weights for each token: whoever writes a single text must read them, in
+any language.
 """
 
 import time
@@ -21,9 +22,9 @@ from torch import Tensor, nn
 from gpt_lib.apps.peers import PEERS, CTranslate2GPT2
 from gpt_lib.apps.results import read_runs
 from gpt_lib.apps.turns import ratio, take_turns
-from gpt_lib.cache import CompiledCache, CompiledGPT, Reading
+from gpt_lib.cache import CompiledCache, CompiledGPT
 from gpt_lib.device import pick_device
-from gpt_lib.generation import next_logits, reading, stream
+from gpt_lib.generation import stream
 from gpt_lib.gpt import GPT, GPTConfig
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ LENGTHS, BATCHES, PROMPT = (64, 256, 1024), (1, 16), 8
 ROUNDS = 5
 MOST_SECONDS = 20.0  # where a text takes longer, one round is enough
 
-COMPILED, UNCACHED = "ours, compiled", "ours without a cache"
+COMPILED, UNCACHED = "ours, compiled", "nano-gpt, without a cache"
 STEP, FLOOR = "its step alone, in C++", "floor: each weight read once"
 CPP = "CTranslate2, a program in C++"
 
@@ -47,15 +48,6 @@ def ours(model: nn.Module, prompt: Tensor, length: int) -> int:
     """Write with `stream`; gives the number of tokens."""
     steps = list(stream(model, prompt, length - prompt.size(1)))
     return len(steps) * len(prompt)
-
-
-def without_cache(model: GPT, prompt: Tensor, length: int) -> int:
-    """The same, but everything is read again for each token."""
-    reading.register(GPT)(lambda model: partial(next_logits, model))
-    try:
-        return ours(model, prompt, length)
-    finally:
-        reading.register(GPT)(Reading)
 
 
 def steps_alone(cached: CompiledCache, prompt: Tensor, length: int) -> int:
@@ -130,14 +122,14 @@ def compare(
     if batch == 1:
         weights = torch.cat([p.detach().flatten() for p in model.parameters()])
         ways[FLOOR] = partial(sums, weights, prompt, length)
+        uncached = PEERS["nano-gpt's GPT"](config).to(pick_device()).eval()
+        ways[UNCACHED] = partial(uncached.write, prompt.to(pick_device()), length)
         begun = time.perf_counter()
         compiled = CompiledGPT(model)
         if not compiled.problem:
             waited = time.perf_counter() - begun
             ways[COMPILED] = partial(ours, compiled, prompt, length)
             ways[STEP] = partial(steps_alone, CompiledCache(compiled), prompt, length)
-    if batch == 1 and length <= 256:
-        ways[UNCACHED] = partial(without_cache, model, prompt, length)
     runs = {name: partial(speed, work) for name, work in ways.items()}
     return take_turns(runs, ROUNDS, MOST_SECONDS), waited
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gpt_lib.gpt import GPTConfig
 
-PACKAGES = ("transformers", "x-transformers", "ctranslate2")
+PACKAGES = ("transformers", "x-transformers", "nano-gpt", "ctranslate2")
 
 
 class TransformersGPT2(nn.Module):
@@ -68,6 +68,47 @@ class XTransformersDecoder(nn.Module):
         return self.inside(ids)
 
 
+class NanoGPT(nn.Module):
+    """The nano-gpt package's GPT, written after Karpathy's nanoGPT lectures."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        from nano_gpt.config import GPTConfig as Shape
+        from nano_gpt.model import GPT
+
+        self.vocab_size, self.context = config.vocab_size, config.context
+        shape = Shape(
+            block_size=config.context,
+            vocab_size=config.vocab_size,
+            n_layer=config.depth,
+            n_head=config.heads,
+            n_embd=config.width,
+        )
+        self.inside = GPT(shape, tokenizer=None)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(B, T) -> (B, T, V)"""
+        logits, _ = self.inside(ids)
+        return logits
+
+    def encode(self, text: str) -> list[int]:
+        """Its `sample` wants a tokenizer: here a character's code is its id."""
+        return list(map(ord, text))
+
+    def decode(self, ids: list[int]) -> str:
+        """Back again."""
+        return "".join(map(chr, ids))
+
+    def write(self, prompt: Tensor, length: int) -> int:
+        """Write one text of `length` after prompt (1, T), all of it read each time."""
+        from nano_gpt.model import sample
+
+        begin = self.decode(prompt[0].tolist())
+        with torch.inference_mode():
+            [text] = sample(self.inside, self, begin, 1, length, prompt.device.type)
+        return len(text) - len(begin)
+
+
 class CTranslate2GPT2:
     """A GPT-2 of transformers in CTranslate2, which is a program in C++; on the CPU.
 
@@ -115,6 +156,7 @@ class CTranslate2GPT2:
 PEERS = {
     "transformers' GPT-2": TransformersGPT2,
     "x-transformers' decoder": XTransformersDecoder,
+    "nano-gpt's GPT": NanoGPT,
 }
 
 
