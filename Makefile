@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB_ARGS ?=
 
-.PHONY: help lab test check lessons browser export notebooks restore bench ladder ablation race models setup
+.PHONY: help lab test check lessons browser export notebooks restore bench ladder ablation race shipped setup
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -34,37 +34,37 @@ browser: setup # JupyterLab in a real browser
 	$(RUN) -m pytest tests/browser --quiet -rs
 
 export: setup ## write every lesson's module (LESSON=02 for one)
-	$(RUN) -m gpt_lib.apps.export $(LESSON)
+	$(RUN) -m gpt_lib.course.export $(LESSON)
 
 notebooks: setup ## re-execute the lessons and save them (LESSON=02 for one)
-	$(RUN) -m gpt_lib.apps.notebooks $(LESSON)
+	$(RUN) -m gpt_lib.course.execute $(LESSON)
 
 restore: setup ## bring LESSON=02 back as it was; your version is kept
-	$(RUN) -m gpt_lib.apps.restore $(LESSON)
+	$(RUN) -m gpt_lib.course.restore $(LESSON)
 
 # The peers are needed here alone, so they are no requirement of the course.
 PEERS := transformers==5.23.0 x-transformers==2.31.10 nano-gpt==0.1.0 ctranslate2==4.8.5
 
 bench: setup ## speed, memory, loss and races beside peers; playground, commands (85 minutes)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(PEERS)
-	$(RUN) -m gpt_lib.apps.bench
-	$(RUN) -m gpt_lib.apps.bench_command
+	$(RUN) -m gpt_lib.experiments.bench
+	$(RUN) -m gpt_lib.experiments.bench.command
 	$(RUN) -m pytest tests/browser/bench_playground.py --quiet --capture=no
 
 ablation: setup ## undo each swap of lesson 13, three seeds each (10 minutes)
-	$(RUN) -m gpt_lib.apps.ablation
+	$(RUN) -m gpt_lib.experiments.ablation
 
 race: setup ## the best loss in SECONDS=100, with SEED=1
-	$(RUN) -m gpt_lib.apps.race --seconds $(or $(SECONDS),100) --seed $(or $(SEED),1)
+	$(RUN) -m gpt_lib.experiments.race --seconds $(or $(SECONDS),100) --seed $(or $(SEED),1)
 
 ladder: setup ## train every stage again, three seeds each (40 minutes)
-	$(RUN) -m gpt_lib.apps.ladder
+	$(RUN) -m gpt_lib.experiments.ladder
 
-models: setup ## train the models that come with the course again (25 minutes)
-	$(RUN) -m gpt_lib.apps.shipped
+shipped: setup ## train the models that come with the course again (25 minutes)
+	$(RUN) -m gpt_lib.experiments.shipped
 
 setup: $(STAMP)
-	@$(RUN) -m gpt_lib.apps.fetch
+	@$(RUN) -m gpt_lib.course.fetch
 
 $(STAMP): requirements.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { \

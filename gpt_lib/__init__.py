@@ -18,6 +18,8 @@ Reading order, which is also the order in which a module may import another:
 14. `modern`       today's parts, each with a switch
 15. `muon`         AdamW and Muon written out, and training by the clock
 
-Beside them, written by hand: `views` (pictures and widgets), `check` (exercises that
-name the mistake) and `apps` (the command line, and the tools behind `make`).
+Beside them, written by hand: `catalog` (every model by name), `check` (exercises that
+name the mistake), `views` (pictures and widgets), `playground` (writing with models, in
+a notebook and in a terminal), `cli` (the command `gpt-lib`), `course` (from notebook to
+library) and `experiments` (what fills `data/results`).
 """

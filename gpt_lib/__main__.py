@@ -1,5 +1,5 @@
 """`python -m gpt_lib` is `gpt-lib`."""
 
-from gpt_lib.apps.command import app
+from gpt_lib.cli import app
 
 app(prog_name="gpt-lib")

@@ -5,9 +5,9 @@ import pytest
 import torch
 from hypothesis import settings
 
-from gpt_lib.apps.export import ROOT
+from gpt_lib.course.export import ROOT
+from gpt_lib.course.rules import project_files
 from gpt_lib.device import pick_device
-from tests.rules import project_files
 
 os.environ["GPT_EXPORT"] = "check"
 # A slow machine is no fault of the code under test.

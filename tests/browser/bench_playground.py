@@ -10,8 +10,8 @@ from datetime import date
 import pytest
 from playwright.sync_api import expect
 
-from gpt_lib.apps.results import RESULTS
 from gpt_lib.device import describe, pick_device
+from gpt_lib.experiments.results import RESULTS
 from tests.browser.test_workbench import cell, generate, set_box, status
 
 TARGET = RESULTS.with_name("playground.json")
@@ -45,7 +45,10 @@ class Kernel:
     """Runs code in the lesson's kernel, through one of its cells."""
 
     def __init__(self, lesson):
-        self.lesson, self.code = lesson, "from gpt_lib.apps.ladder import read_ladder"
+        self.lesson, self.code = (
+            lesson,
+            "from gpt_lib.experiments.ladder import read_ladder",
+        )
 
     def run(self, source):
         self.lesson.replace(self.code, f"# scratch\n{source}")
@@ -60,11 +63,11 @@ def bench(open_lesson):
     cell(lesson, "from gpt_lib import views")
     source = (
         'writers = {"GPT": Writer(gpt, tokenizer)}\n'
-        'bench = views.Workbench(writers, "JULIET:\\n")\n'
+        'bench = Workbench(writers, "JULIET:\\n")\n'
         "bench"
     )
-    cell(lesson, "views.Workbench(")
-    lesson.replace("views.Workbench(", source)
+    cell(lesson, "Workbench(")
+    lesson.replace("Workbench(", source)
     app = lesson.page.locator(".gpt-workbench")
     app.wait_for()
     return lesson, app, Kernel(lesson)

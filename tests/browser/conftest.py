@@ -15,9 +15,9 @@ import pytest
 from nbformat import NotebookNode
 from playwright.sync_api import Page, expect, sync_playwright
 
-from gpt_lib.apps.export import ROOT, code_cells
+from gpt_lib.course.export import ROOT, code_cells
+from gpt_lib.course.rules import project_files
 from gpt_lib.text import DATA
-from tests.rules import project_files
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])),

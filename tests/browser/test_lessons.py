@@ -6,8 +6,8 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from gpt_lib.apps.export import lessons
-from tests.test_exercise import calls, folded_solution
+from gpt_lib.course.export import lessons
+from tests.lessons.test_exercise import calls, folded_solution
 
 WRITTEN = re.compile(r"\S")
 
@@ -283,7 +283,7 @@ def test_predictions_and_menus_by_keyboard_leave_lab_where_it_is(open_lesson):
     page.keyboard.press("ArrowDown")
     expect(radios.nth(1)).to_be_checked()
     expect(asked.locator(".gpt-reply")).to_contain_text(re.compile("[✓✗]"))
-    source = "views.Playground({'one': None, 'two': None}, None)"
+    source = "Playground({'one': None, 'two': None}, None)"
     lesson.replace("from gpt_lib import", source)
     app = playground(lesson)
     menu = app.get_by_label("Model")

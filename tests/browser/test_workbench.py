@@ -27,7 +27,7 @@ def open_workbench(open_lesson):
     """Lesson 00 up to its playground."""
     lesson = open_lesson("00_device", height=1500)
     cell(lesson, IMPORTS)
-    cell(lesson, "views.Workbench(")
+    cell(lesson, "Workbench(")
     app = lesson.page.locator(".gpt-workbench")
     app.wait_for(timeout=60_000)
     app.scroll_into_view_if_needed()
@@ -525,7 +525,7 @@ def test_a_restarted_kernel_is_said_and_nothing_breaks(open_lesson):
     lesson.look(gone, "gone")
     lesson.wait_until_idle()
     cell(lesson, IMPORTS)
-    cell(lesson, "views.Workbench(")
+    cell(lesson, "Workbench(")
     generate(lesson.page.locator(".gpt-workbench"), 10)
     lesson.assert_clean()
 
@@ -543,7 +543,7 @@ def test_a_second_tab_on_the_same_kernel_disturbs_nothing(open_lesson, browser, 
     page.get_by_text(
         "Playground for shakespeare"
     ).first.wait_for()  # the twin, as saved
-    second = page.locator(".jp-CodeCell", has_text="views.Workbench(").first
+    second = page.locator(".jp-CodeCell", has_text="Workbench(").first
     second.locator(".jp-InputPrompt").click()
     page.keyboard.press("Control+Enter")
     other = page.locator(".gpt-workbench")

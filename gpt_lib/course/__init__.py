@@ -1,0 +1,1 @@
+"""From notebook to library and back, and the rules that the house keeps."""

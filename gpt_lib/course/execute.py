@@ -1,0 +1,64 @@
+"""Re-execute lessons and save them as the course commits them: `make notebooks`."""
+
+import argparse
+import os
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+from gpt_lib.course import export
+from gpt_lib.course.jupyter_hook import keep_twins
+
+SECONDS_PER_CELL = 300
+
+
+def execute(path: Path) -> None:
+    """Run the notebook at `path` on a fresh kernel and save it with its outputs.
+
+    The module is exported first, so the last cell of the lesson finds it in place.
+    """
+    export.write(path)
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=SECONDS_PER_CELL,
+        kernel_name="python3",
+        store_widget_state=False,
+        record_timing=False,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    client.execute()
+    keep_twins({"type": "notebook", "content": notebook})
+    leave_out_machine(notebook)
+    nbformat.write(notebook, path)
+
+
+def leave_out_machine(notebook: NotebookNode) -> None:
+    """Drop what depends on the machine that ran the lesson."""
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    notebook.metadata = {
+        "kernelspec": {
+            "name": "python3",
+            "display_name": "Python 3",
+            "language": "python",
+        },
+        "language_info": {"name": "python", "file_extension": ".py"},
+    }
+
+
+def main() -> None:
+    """Re-execute and save the lessons named on the command line, or all of them."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("lesson", nargs="*", help="such as 02 or bigram")
+    names = parser.parse_args().lesson
+    os.environ["GPT_EXPORT"] = "check"
+    for path in [export.find_lesson(name) for name in names] or export.lessons():
+        print(f"running {path.name}", flush=True)
+        execute(path)
+
+
+if __name__ == "__main__":
+    main()

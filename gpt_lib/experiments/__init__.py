@@ -1,0 +1,1 @@
+"""What fills data/results: ladder, ablation, race, shipped models, benchmarks."""

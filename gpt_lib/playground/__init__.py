@@ -1,0 +1,1 @@
+"""One session of writing with models, and its faces: notebook and terminal."""

@@ -1,0 +1,1 @@
+"""Attention: maps, a mixer of scores, the computation step by step."""

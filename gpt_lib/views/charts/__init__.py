@@ -1,0 +1,1 @@
+"""Charts: lines, bars, grids, loss curves, the ladder, a roofline."""

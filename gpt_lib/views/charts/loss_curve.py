@@ -1,0 +1,140 @@
+"""The loss curve, as a picture of a finished run and live with a Stop button."""
+
+import asyncio
+import html
+import time
+from collections.abc import Generator, Mapping, Sequence
+from typing import Protocol
+
+from IPython.display import DisplayHandle, display
+from ipywidgets import HTML, Button, Image, VBox
+
+from gpt_lib.views.charts.basic import curves
+from gpt_lib.views.picture import Panel, Picture, View
+
+SECONDS_BETWEEN_DRAWINGS = 0.4
+# Lab saves by itself every two minutes, also in the middle of a run.
+UNFINISHED = "Training was in progress when this was saved: run the cell again."
+
+
+class Record(Protocol):
+    """What a curve needs to know of a moment in training."""
+
+    step: int
+    batch_loss: float
+    train_estimate: float | None
+    validation_estimate: float | None
+    tokens_per_second: float
+    seconds_left: float
+
+
+def loss_curve(
+    history: Sequence[Record],
+    lines: Mapping[str, float] | None = None,
+    title: str = "Loss while training",
+) -> Picture:
+    """The losses of a run, over lines to compare with.
+
+    Args:
+        history: the trainer's records; those without an estimate add only a batch loss.
+        lines: name -> loss in nats a character, such as ln V.
+        title: what the run was.
+    """
+    series = {"this batch": [(record.step, record.batch_loss) for record in history]}
+    for name in ("train", "validation"):
+        points = [(r.step, getattr(r, f"{name}_estimate")) for r in history]
+        series[f"{name}, estimated"] = [(x, y) for x, y in points if y is not None]
+    drawn = {
+        name: ([x for x, _ in points], [y for _, y in points])
+        for name, points in series.items()
+        if points
+    }
+    labels = "training step", "loss (nats a character)"
+    return curves(drawn, title, *labels, lines, faint=["this batch"])
+
+
+async def watch(
+    records: Generator[Record, None, None],
+    lines: Mapping[str, float] | None = None,
+    title: str = "Loss while training",
+) -> list[Record]:
+    """Run a training while drawing its curve; Stop, or Lab's ■, ends it cleanly.
+
+    Await it, for a cell that awaits hears clicks: `history = await watch(train(...))`.
+
+    Args:
+        records: the trainer; it is closed when stopped.
+        lines: as for `loss_curve`.
+        title: as for `loss_curve`.
+
+    Returns:
+        Every record up to the end, or to the stop.
+    """
+    history: list[Record] = []
+    live = LiveCurve(lines, title)
+    ending = "failed"
+    try:
+        for record in records:
+            history.append(record)
+            live.show(history)
+            await asyncio.sleep(0)  # clicks arrive here
+            if live.stopped:
+                ending = "stopped by you"
+                break
+        else:
+            ending = "finished"
+    except (KeyboardInterrupt, asyncio.CancelledError):  # Lab's ■
+        ending = "interrupted by you"
+    finally:
+        records.close()
+        live.finish(history, ending)
+    return history
+
+
+class LiveCurve:
+    """The widget behind `watch`: a Stop button, a line of status and a picture."""
+
+    def __init__(self, lines: Mapping[str, float] | None, title: str) -> None:
+        self.lines, self.title = lines, title
+        self.stopped, self.drawn_at = False, time.monotonic()
+        self.button = Button(description="Stop training", icon="stop")
+        self.button.on_click(self.stop)
+        self.status, self.image = HTML("starting"), Image(format="png", width=672)
+        self.status.add_class("gpt-status")
+        self.box = VBox([self.button, self.status, self.image])
+        view = View(self.box, Panel(f"<p>{UNFINISHED}</p>", UNFINISHED))
+        self.handle: DisplayHandle = display(view, display_id=True)
+
+    def stop(self, _: Button) -> None:
+        """End the run after the record in progress."""
+        self.stopped = True
+        self.button.disabled = True
+
+    def show(self, history: Sequence[Record]) -> None:
+        """Draw the newest state, if the last drawing is old enough."""
+        if time.monotonic() - self.drawn_at < SECONDS_BETWEEN_DRAWINGS:
+            return
+        self.status.value = html.escape(describe(history[-1]))
+        self.image.value = loss_curve(history, self.lines, self.title).png
+        self.drawn_at = time.monotonic()
+
+    def finish(self, history: Sequence[Record], ending: str) -> None:
+        """Put the picture of the whole run, which a saved notebook keeps, in place."""
+        if not history:
+            words = f"{ending} before the first step"
+            self.handle.update(Panel(f"<p>{words}</p>", words))
+        else:
+            words = f"{ending} at {describe(history[-1])}"
+            picture = loss_curve(history, self.lines, self.title)
+            page = f'<p class="gpt-status">{html.escape(words)}</p>{picture.html}'
+            self.handle.update(Panel(page, f"{words}\n{picture.words}"))
+        for widget in (*self.box.children, self.box):
+            widget.close()
+
+
+def describe(record: Record) -> str:
+    """One line about a moment: step, loss, speed, and the time left if there is any."""
+    speed = f"{record.tokens_per_second:,.0f} tokens/s"
+    words = f"step {record.step} · loss {record.batch_loss:.3f} · {speed}"
+    left = record.seconds_left
+    return f"{words} · {left:.0f} s left" if left > 0 else words

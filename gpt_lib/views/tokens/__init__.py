@@ -1,0 +1,1 @@
+"""Tokens: their probabilities, losses, trees, and tables of pairs."""

@@ -1,0 +1,88 @@
+"""The committed ladder: complete, in order, above the floor; and the code behind it."""
+
+import math
+
+import pytest
+import torch
+
+from gpt_lib.bigram import Bigram
+from gpt_lib.course.export import ROOT
+from gpt_lib.experiments import ladder
+from gpt_lib.text import CharTokenizer, bigram_loss, load_text, split
+from gpt_lib.training import TrainingConfig, validation_loss
+
+ROWS = ladder.read_results()
+STAGES = [stage.name for stage in ladder.STAGES]
+
+
+def test_every_stage_has_three_seeds_for_both_texts_and_both_budgets():
+    runs = {(r["stage"], r["text"], r["budget"], r["seed"]) for r in ROWS}
+    assert len(runs) == len(ROWS)
+    for stage in STAGES:
+        for text in ladder.STEPS:
+            for budget in ladder.BUDGETS:
+                seeds = {run[3] for run in runs if run[:3] == (stage, text, budget)}
+                assert len(seeds) >= 3
+    assert list(dict.fromkeys(row["stage"] for row in ROWS)) == STAGES
+
+
+def test_equal_means_equal():
+    for text, seconds in ladder.SECONDS.items():
+        rows = [row for row in ROWS if row["text"] == text]
+        tokens = {row["tokens"] for row in rows if row["budget"] == "tokens"}
+        assert len(tokens) == 1
+        for row in rows:
+            if row["budget"] == "seconds":
+                # A trial foretells the speed; a busy machine may change its mind.
+                assert row["seconds"] == pytest.approx(seconds, rel=0.5), row
+
+
+def test_no_model_is_below_the_floor_of_the_diary():
+    rows = [row for row in ROWS if row["text"] == "diary"]
+    for row in rows:
+        assert row["above_floor"] > -3 * row["standard_error"], row
+    assert min(row["above_floor"] for row in rows) < 0.1  # and one comes close
+
+
+def test_at_equal_tokens_every_rung_is_below_the_one_before_beyond_its_seeds():
+    stages, losses = ladder.read_ladder("tinyshakespeare")
+    assert stages == STAGES
+    for before, now in zip(losses["equal tokens"], losses["equal tokens"][1:]):
+        assert max(now) < min(before)
+
+
+def test_the_averaging_rung_is_below_the_line_of_counted_pairs():
+    text = load_text("tinyshakespeare")
+    tokenizer = CharTokenizer.from_text(text)
+    line = bigram_loss(*split(tokenizer.encode(text)), tokenizer.vocab_size)
+    losses = dict(zip(STAGES, ladder.read_ladder("tinyshakespeare")[1]["equal tokens"]))
+    assert min(losses["bigram"]) > line > max(losses["averaging"])
+
+
+def test_the_readme_shows_this_ladder():
+    words = " ".join(ladder.picture().words.split())
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"![{words}](data/pictures/ladder.png)" in readme
+
+
+def test_losses_of_characters_make_the_validation_loss():
+    model, ids = Bigram(5), torch.arange(300) * 7 % 5
+    torch.nn.init.normal_(model.table.weight)
+    losses = ladder.character_losses(model, ids)
+    assert len(losses) == 299
+    assert losses.mean().item() == pytest.approx(validation_loss(model, ids), rel=1e-5)
+
+
+@pytest.mark.parametrize("stage", ladder.STAGES, ids=STAGES)
+def test_a_short_run_of_each_stage(monkeypatch, stage):
+    plan = TrainingConfig(
+        steps=4, warmup=1, batch=2, evaluate_every=10**6, evaluation_batches=1
+    )
+    monkeypatch.setattr(ladder, "PLAN", plan)
+    monkeypatch.setattr(ladder, "STEPS", {"diary": 4})
+    row = ladder.run(stage, "diary", "tokens", seed=1)
+    assert row["tokens"] == 4 * 2 * 64
+    assert 1.0 < row["val_loss"] < 4.5
+    assert row["above_floor"] == pytest.approx(row["val_loss"] - 0.079, abs=0.002)
+    assert 0 < row["standard_error"] < 0.1
+    assert math.isfinite(row["seconds"])
