@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB_ARGS ?=
 
-.PHONY: help lab test check lessons browser export notebooks restore bench ladder ablation race shipped setup
+.PHONY: help lab test check slow lessons browser soak export notebooks restore bench ladder ablation race shipped setup
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -20,20 +20,32 @@ lab: setup ## install, fetch the text, open JupyterLab at the first lesson
 	    --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
 	    $(ROOT_ARGS) $(LAB_ARGS)
 
-test: check lessons browser ## everything that CI runs
+test: check slow lessons browser ## everything that CI runs
 
 check: setup ## the fast part: style, unit tests, export, architecture, notebooks
 	$(RUN) -m ruff format --check gpt_lib tests
 	$(RUN) -m ruff check gpt_lib tests
 	$(RUN) -m pytest tests --ignore=tests/browser --quiet --numprocesses=2
 
+slow: setup # compilers, kills, every exercise in a kernel
+	$(RUN) -m pytest tests --ignore=tests/browser --quiet -m slow --numprocesses=2
+
+# These measure time, so nothing else may run beside them; the others share two cores.
+TIMED := $(foreach number,11 12 12b 13 15,$(wildcard notebooks/$(number)_*.ipynb))
+NBVAL := --nbval-lax --nbval-current-env --quiet --durations=5
+
 lessons: setup # re-execute every lesson and compare
-	$(RUN) -m pytest notebooks --nbval-lax --nbval-current-env --quiet --durations=5
+	OMP_NUM_THREADS=1 $(RUN) -m pytest $(filter-out $(TIMED),$(sort $(wildcard notebooks/*.ipynb))) \
+	    $(NBVAL) --numprocesses=2 --dist=loadscope
+	$(RUN) -m pytest $(TIMED) $(NBVAL)
 
 browser: setup # JupyterLab in a real browser
 	$(RUN) -m pytest tests/browser --quiet -rs
 
-export: setup ## write every lesson's module (LESSON=02 for one)
+soak: setup ## what only a release needs: long kills, every planted fault
+	$(RUN) -m pytest tests --ignore=tests/browser --quiet -m soak
+
+export: setup ## write every lesson's modules (LESSON=02 for one)
 	$(RUN) -m gpt_lib.course.export $(LESSON)
 
 notebooks: setup ## re-execute the lessons and save them (LESSON=02 for one)
@@ -42,14 +54,14 @@ notebooks: setup ## re-execute the lessons and save them (LESSON=02 for one)
 restore: setup ## bring LESSON=02 back as it was; your version is kept
 	$(RUN) -m gpt_lib.course.restore $(LESSON)
 
-# The peers are needed here alone, so they are no requirement of the course.
-PEERS := transformers==5.23.0 x-transformers==2.31.10 nano-gpt==0.1.0 ctranslate2==4.8.5
+# Needed here alone: the packages of the group `bench` in pyproject.toml.
+PEERS = $(shell $(RUN) -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+    print(*project["optional-dependencies"]["bench"])')
 
-bench: setup ## speed, memory, loss and races beside peers; playground, commands (85 minutes)
+bench: setup ## figures beside other libraries (85 minutes; PART=step for one part)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(PEERS)
-	$(RUN) -m gpt_lib.experiments.bench
-	$(RUN) -m gpt_lib.experiments.bench.command
-	$(RUN) -m pytest tests/browser/bench_playground.py --quiet --capture=no
+	$(RUN) -m gpt_lib.experiments.bench $(PART)
+	$(if $(PART),,$(RUN) -m pytest tests/browser/bench_playground.py --quiet --capture=no)
 
 ablation: setup ## undo each swap of lesson 13, three seeds each (10 minutes)
 	$(RUN) -m gpt_lib.experiments.ablation

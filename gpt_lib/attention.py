@@ -5,7 +5,9 @@
 from torch import Tensor, nn
 
 from .averaging import causal_softmax
-from .training import evaluating
+from .bigram import LanguageModel
+from .text import check_bigram_table_memory
+from .training import eval_mode
 
 
 def attention_weights(q: Tensor, k: Tensor) -> Tensor:
@@ -25,45 +27,46 @@ class Head(nn.Module):
         self.key = nn.Linear(width, head_size, bias=False)
         self.value = nn.Linear(width, head_size, bias=False)
 
-    def weights(self, x: Tensor) -> Tensor:
-        """(B, T, C) -> (B, T, T): who (row) looks where (column)."""
+    def attention_weights(self, x: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T, T): how much each position (row) attends to each."""
         return attention_weights(self.query(x), self.key(x))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) -> (B, T, H)"""
-        return self.weights(x) @ self.value(x)
+        return self.attention_weights(x) @ self.value(x)
 
 
-def future_leak(model: nn.Module, ids: Tensor) -> float:
-    """How far a later character moves an earlier prediction: 0 for an honest model.
+def future_leak(model: LanguageModel, ids: Tensor) -> float:
+    """How far a later character moves an earlier prediction: 0 for a causal model.
 
     Changes each position of ids (B, T) in turn, and compares all logits before it.
     """
     leak = 0.0
-    with evaluating(model):
+    with eval_mode(model):
         logits = model(ids)
         for t in range(1, ids.size(1)):
-            changed = ids.clone()
-            changed[:, t] = (ids[:, t] + 1) % model.vocab_size
-            moved = (model(changed) - logits)[:, :t].abs()
-            leak = max(leak, moved.max().item())
+            changed_ids = ids.clone()
+            changed_ids[:, t] = (ids[:, t] + 1) % model.vocab_size
+            change = (model(changed_ids) - logits)[:, :t].abs()
+            leak = max(leak, change.max().item())
     return leak
 
 
-class OneHead(nn.Module):
-    """The bigram's table, plus what one head gathers from the past."""
+class OneHeadModel(nn.Module):
+    """The bigram's logits, plus what one head gathers from the past."""
 
     def __init__(self, vocab_size: int, context: int = 64, width: int = 128) -> None:
         super().__init__()
+        check_bigram_table_memory(vocab_size)
         self.vocab_size, self.context = vocab_size, context
-        self.table = nn.Embedding(vocab_size, vocab_size)
+        self.bigram_logits = nn.Embedding(vocab_size, vocab_size)
         self.embed = nn.Embedding(vocab_size, width)
         self.head = Head(width, width)
         self.unembed = nn.Linear(width, vocab_size, bias=False)
         # Both terms begin at zero, so the first loss is ln V.
-        nn.init.zeros_(self.table.weight)
+        nn.init.zeros_(self.bigram_logits.weight)
         nn.init.zeros_(self.unembed.weight)
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B, T) -> (B, T, V)"""
-        return self.table(ids) + self.unembed(self.head(self.embed(ids)))
+        return self.bigram_logits(ids) + self.unembed(self.head(self.embed(ids)))

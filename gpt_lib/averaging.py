@@ -5,11 +5,13 @@
 import torch
 from torch import Tensor, nn
 
+from .text import check_bigram_table_memory
+
 
 def causal_softmax(scores: Tensor) -> Tensor:
     """Scores (..., T, T) -> weights: each row sums to one, the future has none.
 
-    Row = the position that looks, column = where it looks.
+    Row: the position that attends; column: the position it attends to.
     """
     T = scores.size(-1)
     future = torch.ones(T, T, dtype=torch.bool, device=scores.device).triu(1)
@@ -22,18 +24,19 @@ def past_mean(x: Tensor) -> Tensor:
     return causal_softmax(x.new_zeros(T, T)) @ x
 
 
-class Averaging(nn.Module):
-    """The bigram's table, plus the mean of what each character so far suggests."""
+class AveragingModel(nn.Module):
+    """The bigram's logits, plus the mean of what each character so far suggests."""
 
     def __init__(self, vocab_size: int, context: int = 64) -> None:
         super().__init__()
+        check_bigram_table_memory(vocab_size)
         self.vocab_size, self.context = vocab_size, context
-        self.table = nn.Embedding(vocab_size, vocab_size)
-        self.past = nn.Embedding(vocab_size, vocab_size)
+        self.bigram_logits = nn.Embedding(vocab_size, vocab_size)
+        self.past_logits = nn.Embedding(vocab_size, vocab_size)
         # All zeros: every character equally likely, so the first loss is ln V.
-        nn.init.zeros_(self.table.weight)
-        nn.init.zeros_(self.past.weight)
+        nn.init.zeros_(self.bigram_logits.weight)
+        nn.init.zeros_(self.past_logits.weight)
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B, T) -> (B, T, V)"""
-        return self.table(ids) + past_mean(self.past(ids))
+        return self.bigram_logits(ids) + past_mean(self.past_logits(ids))

@@ -1,34 +1,184 @@
-"""Every model at hand, by name: those of the course, and the learner's runs."""
+"""Every model of the course by one name: its shape, how it is trained, where it lies.
+
+`RECIPES` are the models that the course trains, by `gpt-lib train`, for `data/models`
+or on the ladder. `load` finds what was trained: models that come with the course, and
+the learner's runs.
+"""
 
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save
 from torch import nn
 
-# Reading with a memory, a model and an optimizer: what these lessons register.
-from gpt_lib import cache, modern, muon  # noqa: F401
+import gpt_lib
+from gpt_lib import checkpoints, text, training
+from gpt_lib.cache import CachedReader, PackedReader
 from gpt_lib.checkpoints import (
-    CARD,
     CARD_FILE,
-    RUNS,
-    WEIGHTS,
-    Card,
+    CARD_SCHEMA,
+    WEIGHTS_FILE,
     CheckpointError,
-    Shelf,
-    Trained,
-    best,
-    check_name,
+    LoadedModel,
+    ModelCard,
+    build,
     finite_weights,
     load_checkpoint,
-    write_checkpoint,
+    write_checkpoint_files,
 )
-from gpt_lib.generation import Writer
-from gpt_lib.text import DATA
+from gpt_lib.generation import Reader, TextGenerator
+from gpt_lib.gpt import PRESETS, GPTConfig
+from gpt_lib.modern import ModernConfig, modern_gpt
+from gpt_lib.muon import muon_from_config
+from gpt_lib.race import ngram_gpt
+from gpt_lib.runs import RUNS, CheckpointStore, best_checkpoint, check_run_name
+from gpt_lib.text import Tokenizer
+from gpt_lib.training import TrainingConfig
 
-MODELS = DATA / "models"
-# From the lowest loss to the highest; shipped.py holds their recipes.
+# All that a checkpoint may name, of the whole course.
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    **checkpoints.ARCHITECTURES,
+    "modern-gpt": modern_gpt,
+    "ngram-gpt": ngram_gpt,
+}
+TOKENIZERS: dict[str, Callable[..., Tokenizer]] = {**text.TOKENIZERS}
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    **training.OPTIMIZERS,
+    "Muon": muon_from_config,
+}
+# What makes a text generator faster, by architecture: readers with a cache.
+READERS: dict[str, Callable[[nn.Module], Reader]] = {
+    "gpt": PackedReader,
+    "modern-gpt": CachedReader,
+    "ngram-gpt": CachedReader,
+}
+
+
+# Recipes
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is built and trained; the text gives its vocabulary."""
+
+    architecture: str  # a name in ARCHITECTURES
+    training: TrainingConfig
+    shape: Mapping[str, Any] = field(default_factory=dict)  # without vocab_size
+
+
+def ladder_training(learning_rate: float) -> TrainingConfig:
+    """How the ladder trains a stage for equal tokens: 1,536 a step."""
+    return TrainingConfig(
+        steps=2500,
+        batch_size=24,
+        learning_rate=learning_rate,
+        evaluate_every=10**6,
+        evaluation_batches=1,
+    )
+
+
+def gpt_shape(preset: str) -> dict[str, Any]:
+    """The shape of one of lesson 08's presets, without its vocabulary."""
+    shape = asdict(PRESETS[preset])
+    del shape["vocab_size"]
+    return shape
+
+
+GPT_TRAINING = TrainingConfig(learning_rate=4e-3)
+RECIPES = {
+    "bigram": Recipe("bigram", ladder_training(0.1)),
+    "averaging": Recipe("averaging", ladder_training(0.1)),
+    "one-head": Recipe("one-head", ladder_training(0.003)),
+    "many-heads-no-positions": Recipe(
+        "multi-head", ladder_training(0.006), {"positions": False}
+    ),
+    "many-heads": Recipe("multi-head", ladder_training(0.01)),
+    "block": Recipe("one-block", ladder_training(0.006)),
+    # The shape of nanogpt-cpu as the ladder trains it: fewer tokens, a higher rate.
+    "gpt": Recipe("gpt", ladder_training(0.006), gpt_shape("nanogpt-cpu")),
+    **{name: Recipe("gpt", GPT_TRAINING, gpt_shape(name)) for name in PRESETS},
+    "shakespeare": Recipe(
+        "gpt",
+        TrainingConfig(steps=3500, learning_rate=4e-3, evaluate_every=500),
+        {"context": 128, "width": 160, "heads": 5, "depth": 4},
+    ),
+    "modern": Recipe(
+        "modern-gpt", TrainingConfig(learning_rate=0.02, optimizer="Muon")
+    ),
+}
+# The stages of the course, from the highest loss to the lowest.
+LADDER = (
+    "bigram",
+    "averaging",
+    "one-head",
+    "many-heads-no-positions",
+    "many-heads",
+    "block",
+    "gpt",
+)
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of a name.
+
+    Raises:
+        ValueError: there is none; the message lists those that there are.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"no preset {name!r}: there are {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+MAX_BIGRAM_EMBEDDING = 256  # tokens: the embedding has a row for each pair of them
+
+
+def model_shape(name: str, vocab_size: int, **changes: Any) -> dict[str, Any]:
+    """The shape of a model by its recipe, with changes, for a vocabulary.
+
+    Raises:
+        ValueError: there is no such recipe, or its models have no such field.
+    """
+    architecture, options = recipe(name).architecture, shape_fields(name)
+    if unknown := [key for key in changes if key not in options]:
+        known = ", ".join(options) or "nothing to choose"
+        raise ValueError(f"{architecture} has no {unknown[0]}: it has {known}")
+    shape = {"vocab_size": vocab_size, **recipe(name).shape, **changes}
+    if architecture == "modern-gpt":
+        shape.setdefault("kv_heads", shape.get("heads", ModernConfig.heads))
+        shape.setdefault("bigram_embedding", vocab_size <= MAX_BIGRAM_EMBEDDING)
+    return shape
+
+
+def shape_fields(name: str) -> list[str]:
+    """What can be chosen of a model's shape, besides the vocabulary."""
+    configs = {"gpt": GPTConfig, "modern-gpt": ModernConfig}
+    architecture = recipe(name).architecture
+    constructor = configs.get(architecture, ARCHITECTURES[architecture])
+    return [key for key in signature(constructor).parameters if key != "vocab_size"]
+
+
+def build_model(name: str, vocab_size: int, **changes: Any) -> nn.Module:
+    """A fresh model by its recipe; its weights come from the global generator."""
+    shape = model_shape(name, vocab_size, **changes)
+    return build(recipe(name).architecture, shape, ARCHITECTURES)
+
+
+# Trained models
+
+
+def models_folder(package: Path) -> Path:
+    """The models of the course: in the data/ of a clone, or in the package itself."""
+    clone = package.parent / "data" / "models"
+    return clone if clone.is_dir() else package / "shipped_models"
+
+
+MODELS = models_folder(Path(gpt_lib.__file__).resolve().parent)
+# The models that come with the course, from the lowest loss to the highest.
 SHIPPED = ("shakespeare", "block", "many-heads", "one-head", "averaging", "bigram")
 
 
@@ -42,19 +192,23 @@ def run_names(root: Path = RUNS) -> list[str]:
     if not root.is_dir():
         return []
     folders = sorted(path.name for path in root.iterdir() if path.is_dir())
-    return [name for name in folders if is_free(name) and Shelf(name, root).steps()]
+    return [
+        name
+        for name in folders
+        if is_run_name(name) and CheckpointStore(name, root).steps()
+    ]
 
 
-def is_free(name: str) -> bool:
-    """Whether a run may have this name."""
+def is_run_name(name: str) -> bool:
+    """Whether a run may have this name: a model of the course is never hidden."""
     try:
-        return check_name(name) not in SHIPPED
+        return check_run_name(name) not in SHIPPED
     except ValueError:
         return False
 
 
-def folder_of(name: str, root: Path = RUNS) -> Path:
-    """The checkpoint that a model is read from: of a run its best.
+def checkpoint_folder(name: str, root: Path = RUNS) -> Path:
+    """The checkpoint that a model is read from; of a run, its best.
 
     Raises:
         ValueError: there is no such model.
@@ -63,48 +217,38 @@ def folder_of(name: str, root: Path = RUNS) -> Path:
         return MODELS / name
     if name not in run_names(root):
         raise ValueError(f"no model {name!r}: there are {', '.join(names(root))}")
-    return best(Shelf(name, root))
+    return best_checkpoint(CheckpointStore(name, root))
 
 
-def load(name: str, root: Path = RUNS) -> Trained:
-    """A model by its name, on the CPU, with its tokenizer and its card.
+def load(name: str, root: Path = RUNS) -> LoadedModel:
+    """A trained model by its name, on the CPU, with its tokenizer and its card.
 
     Raises:
         ValueError: there is no such model, or it cannot be read.
     """
-    return load_checkpoint(folder_of(name, root))
+    folder = checkpoint_folder(name, root)
+    return load_checkpoint(folder, ARCHITECTURES, TOKENIZERS)
 
 
-def keep(folder: Path, model: nn.Module, card: Card) -> None:
-    """Write a checkpoint that is only read, never trained on.
-
-    Raises:
-        ValueError: the weights are not finite.
-    """
-    weights = save(finite_weights(model, card.step))
-    files = {CARD_FILE: CARD.dump_json(card, indent=1), WEIGHTS: weights}
-    write_checkpoint(folder, files)
+def load_text_generator(name: str, root: Path = RUNS) -> TextGenerator:
+    """A trained model with its tokenizer, ready to generate text."""
+    model, tokenizer, card = load(name, root)
+    return TextGenerator(model, tokenizer, READERS.get(card.architecture))
 
 
-def load_writer(name: str, root: Path = RUNS) -> Writer:
-    """The same, ready to write."""
-    model, tokenizer, _ = load(name, root)
-    return Writer(model, tokenizer)
-
-
-def writers(root: Path = RUNS) -> dict[str, Writer]:
-    """Every model that can be read, by name; the others are named on stderr."""
-    found = {}
+def text_generators(root: Path = RUNS) -> dict[str, TextGenerator]:
+    """Every model that can be read, by name; stderr names those that cannot."""
+    generators = {}
     for name in names(root):
         try:
-            found[name] = load_writer(name, root)
+            generators[name] = load_text_generator(name, root)
         except CheckpointError as error:
             print(f"left out: {error}", file=sys.stderr)
-    return found
+    return generators
 
 
-def row(name: str, root: Path = RUNS) -> dict[str, Any]:
-    """What the table of models says of one; of a run its best checkpoint."""
+def summary(name: str, root: Path = RUNS) -> dict[str, Any]:
+    """A row of the table of models; of a run, its best checkpoint."""
     model, _, card = load(name, root)
     loss = card.validation_loss  # None before the first step
     return {
@@ -117,3 +261,14 @@ def row(name: str, root: Path = RUNS) -> dict[str, Any]:
         "loss": None if loss is None else round(loss, 3),
         "trained": card.date,
     }
+
+
+def save_model(folder: Path, model: nn.Module, card: ModelCard) -> None:
+    """Write a checkpoint that is only read, never trained on.
+
+    Raises:
+        ValueError: the weights are not finite.
+    """
+    weights = save(finite_weights(model, card.step))
+    files = {CARD_FILE: CARD_SCHEMA.dump_json(card, indent=1), WEIGHTS_FILE: weights}
+    write_checkpoint_files(folder, files)

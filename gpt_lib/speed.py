@@ -5,7 +5,6 @@
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -17,86 +16,88 @@ from torch.nn.functional import cross_entropy, dropout, scaled_dot_product_atten
 from torch.optim import Optimizer
 from torch.profiler import ProfilerActivity, profile
 
+from .bigram import LanguageModel
 from .gpt import GPTConfig
-from .heads import MultiHead
-from .training import clip_gradient
+from .heads import Attention
+from .training import clip_gradients
 
 
-def seconds_of(
+def time_call(
     work: Callable[[], object],
     rounds: int = 15,
-    choose: Callable[[list[float]], float] = statistics.median,
+    summarize: Callable[[list[float]], float] = statistics.median,
 ) -> float:
-    """The usual time of a call, after two calls to warm up."""
+    """Seconds of a call, by default the median of `rounds`, after two to warm up."""
     times = []
     for _ in range(rounds + 2):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         work()
         if torch.accelerator.is_available():
             torch.accelerator.synchronize()
-        times.append(time.perf_counter() - begun)
-    return choose(times[2:])
+        times.append(time.perf_counter() - start)
+    return summarize(times[2:])
 
 
-def operations(config: GPTConfig, tokens: int) -> int:
+def training_flops(config: GPTConfig, tokens: int) -> int:
     """Floating-point operations of a training step's matrix products, by formula."""
     C = config.width
-    weights = config.depth * 12 * C * C + config.vocab_size * C  # a token meets each
+    weights = config.depth * 12 * C * C + config.vocab_size * C  # each meets each token
     pairs = config.depth * 2 * config.context * C  # queries by keys, weights by values
     return 3 * 2 * (weights + pairs) * tokens  # forward, and twice that backward
 
 
 @dataclass(frozen=True)
-class Roof:
-    """What a machine can do at best."""
+class Roofline:
+    """The two limits of a machine: arithmetic and memory."""
 
-    operations: float  # floating-point operations a second, in matrix products
+    flops: float  # floating-point operations a second, in matrix products
     bandwidth: float  # bytes a second, to and from memory
 
-    def at(self, intensity: float) -> float:
-        """Operations a second that work with `intensity` operations a byte can reach.
+    def attainable(self, intensity: float) -> float:
+        """Operations a second within reach of work with `intensity` operations a byte.
 
         Source: Williams, Waterman, Patterson (2009), "Roofline".
         """
-        return min(self.operations, intensity * self.bandwidth)
+        return min(self.flops, intensity * self.bandwidth)
 
 
-def measure_roof(
+def measure_roofline(
     device: torch.device, dtype: torch.dtype = torch.float32, size: int = 1024
-) -> Roof:
-    """The roof of this machine: a large matrix product, and a large copy."""
+) -> Roofline:
+    """The roofline of this machine, from a large matrix product and a large copy."""
     a = torch.randn(size, size, device=device).to(dtype)
-    product = seconds_of(lambda: a @ a, rounds=15, choose=min)
-    large = torch.zeros(2**25, device=device)  # 128 MiB: more than most caches hold
-    target = torch.empty_like(large)
-    copied = seconds_of(lambda: target.copy_(large), rounds=9, choose=min)
-    moved = 2 * large.numel() * large.element_size()  # read and written
-    return Roof(2 * size**3 / product, moved / copied)
+    product_seconds = time_call(lambda: a @ a, rounds=15, summarize=min)
+    source = torch.zeros(2**25, device=device)  # 128 MiB: more than most caches hold
+    target = torch.empty_like(source)
+    copy_seconds = time_call(lambda: target.copy_(source), rounds=9, summarize=min)
+    bytes_moved = 2 * source.numel() * source.element_size()  # read and written
+    return Roofline(2 * size**3 / product_seconds, bytes_moved / copy_seconds)
 
 
-def operation_times(
+def profile_operators(
     work: Callable[[], object], device: torch.device, rounds: int = 5
 ) -> dict[str, float]:
     """Milliseconds of each kind of operation in a call of `work`, longest first."""
-    kinds, own = [ProfilerActivity.CPU], "self_cpu_time_total"
-    if device.type == "cuda":  # the time there, not that of starting it from here
-        kinds, own = [*kinds, ProfilerActivity.CUDA], "self_device_time_total"
+    activities, time_field = [ProfilerActivity.CPU], "self_cpu_time_total"
+    if device.type == "cuda":  # the GPU's time, not that of starting it from the CPU
+        activities.append(ProfilerActivity.CUDA)
+        time_field = "self_device_time_total"
     work()
-    with profile(activities=kinds) as found:
+    with profile(activities=activities) as profiler:
         for _ in range(rounds):
             work()
-    rows = [row for row in found.key_averages() if row.device_type == DeviceType.CPU]
-    rows.sort(key=lambda row: -getattr(row, own))
+    rows = [r for r in profiler.key_averages() if r.device_type == DeviceType.CPU]
+    rows.sort(key=lambda row: -getattr(row, time_field))
     return {
-        row.key.removeprefix("aten::"): getattr(row, own) / 1000 / rounds
+        row.key.removeprefix("aten::"): getattr(row, time_field) / 1000 / rounds
         for row in rows
     }
 
 
 def pick_precision(device: torch.device) -> torch.dtype:
-    """The fastest sort of number for matrix products on `device`, as measured now.
+    """The fastest dtype for matrix products on `device`, as measured now.
 
-    float16 only on a GPU that has no bfloat16: it needs a scaler (see `Recipe`).
+    float16 only on a GPU that has no bfloat16: it needs a scaler (see `TrainStep`).
     """
     half = torch.bfloat16
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(
@@ -105,12 +106,12 @@ def pick_precision(device: torch.device) -> torch.dtype:
         half = torch.float16
     # Small on a CPU: one without 16-bit arithmetic may be a hundred times as slow.
     size = 256 if device.type == "cpu" else 1024
-    h, table = (torch.randn(size, size, device=device) for _ in range(2))
-    whole = seconds_of(lambda: h @ table, rounds=5)
-    h, table = h.to(half), table.to(half)
-    short = seconds_of(lambda: h @ table, rounds=5)
-    # Digits are given away for a clear gain only.
-    return half if short < 0.8 * whole else torch.float32
+    x, weight = (torch.randn(size, size, device=device) for _ in range(2))
+    float32_seconds = time_call(lambda: x @ weight, rounds=5)
+    x, weight = x.to(half), weight.to(half)
+    half_seconds = time_call(lambda: x @ weight, rounds=5)
+    # 16 bits lose digits: only a clear gain is worth them.
+    return half if half_seconds < 0.8 * float32_seconds else torch.float32
 
 
 def plain_attention(
@@ -122,20 +123,23 @@ def plain_attention(
     is_causal: bool = False,
     scale: float | None = None,
 ) -> Tensor:
-    """Attention written out, with the face of `scaled_dot_product_attention`.
+    """Attention written out; called like `scaled_dot_product_attention`.
 
-    q, k, v (B, N, T, H) -> (B, N, T, H); `attn_mask` (T, T): True is seen.
+    q (B, N, T, H), k and v (B, N, S, H) -> (B, N, T, H). In `attn_mask`, (T, S) or
+    (B, 1, T, S), True means: the query (row) attends to the key (column).
     """
-    rows, (T, H) = q.shape[:2], q.shape[-2:]
+    batch, (T, H), S = q.shape[:2], q.shape[-2:], k.size(-2)
     if is_causal:
-        attn_mask = torch.ones(T, T, dtype=torch.bool, device=q.device).tril()
-    hidden = q.new_zeros(T, T)
+        attn_mask = torch.ones(T, S, dtype=torch.bool, device=q.device).tril()
+    bias = q.new_zeros(T, S)
     if attn_mask is not None:
-        hidden.masked_fill_(~attn_mask, -torch.inf)
-    q, k, v = (part.flatten(0, 1) for part in (q, k, v))  # (B · N, T, H)
-    scores = torch.baddbmm(hidden, q, k.mT, alpha=scale or H**-0.5)
+        bias = q.new_zeros(attn_mask.shape).masked_fill_(~attn_mask, -torch.inf)
+    if bias.dim() == 4:
+        bias = bias.expand(*batch, T, S).flatten(0, 1)
+    q, k, v = (part.flatten(0, 1) for part in (q, k, v))  # (B · N, T or S, H)
+    scores = torch.baddbmm(bias, q, k.mT, alpha=scale or H**-0.5)
     weights = dropout(scores.softmax(dim=-1), dropout_p)
-    return (weights @ v).unflatten(0, rows)
+    return (weights @ v).unflatten(0, batch)
 
 
 ATTENTIONS = {"plain": plain_attention, "fused": scaled_dot_product_attention}
@@ -145,15 +149,15 @@ def attention_times(
     shape: tuple[int, int, int, int], device: torch.device, dtype: torch.dtype
 ) -> dict[str, float]:
     """Seconds, forward and back, of each in `ATTENTIONS` for q, k, v (B, N, T, H)."""
-    parts = [torch.randn(shape, device=device, dtype=dtype) for _ in range(3)]
-    parts = [part.requires_grad_() for part in parts]
+    qkv = [torch.randn(shape, device=device, dtype=dtype) for _ in range(3)]
+    qkv = [tensor.requires_grad_() for tensor in qkv]
 
-    def there_and_back(attend: Callable[..., Tensor]) -> None:
-        torch.autograd.grad(attend(*parts, is_causal=True).sum(), parts)
+    def forward_backward(attention: Attention) -> None:
+        torch.autograd.grad(attention(*qkv, is_causal=True).sum(), qkv)
 
     return {
-        name: seconds_of(partial(there_and_back, attend), rounds=9)
-        for name, attend in ATTENTIONS.items()
+        name: time_call(partial(forward_backward, attention), rounds=9)
+        for name, attention in ATTENTIONS.items()
     }
 
 
@@ -165,194 +169,181 @@ def pick_attention(
     return min(times, key=times.get)
 
 
-def backward_in_parts(
-    read: Callable[[Tensor], Tensor],
+def accumulate_gradients(
+    forward: Callable[[Tensor], Tensor],
     x: Tensor,
     y: Tensor,
-    parts: int,
+    micro_batches: int,
     scale: Callable[[Tensor], Tensor] = lambda loss: loss,
 ) -> Tensor:
-    """Add the gradient of the mean loss on x and y (B, T) to the model's own.
+    """Gradient accumulation: adds the gradient of the mean loss over (B, T) to `.grad`.
 
-    Gives back that loss. Only one part at a time is in memory.
+    In `micro_batches`, of which one at a time is in memory; returns the loss.
 
     Raises:
-        ValueError: more parts than rows.
+        ValueError: more micro-batches than rows.
     """
-    if parts > len(x):
-        raise ValueError(f"parts={parts} are more than the {len(x)} rows")
+    if micro_batches > len(x):
+        message = f"micro_batches={micro_batches} are more than the {len(x)} rows"
+        raise ValueError(message)
     total = torch.zeros((), device=x.device)
-    for part, target in zip(x.chunk(parts), y.chunk(parts)):
-        loss = cross_entropy(read(part).float().flatten(0, 1), target.flatten())
-        share = loss * (len(part) / len(x))  # the last part may be smaller
-        scale(share).backward()
-        total += share.detach()
+    for part, target in zip(x.chunk(micro_batches), y.chunk(micro_batches)):
+        loss = cross_entropy(forward(part).float().flatten(0, 1), target.flatten())
+        weighted_loss = loss * (len(part) / len(x))  # the last part may be smaller
+        scale(weighted_loss).backward()
+        total += weighted_loss.detach()
     return total
 
 
-def check_attention(way: str) -> None:
-    """Whether there is such a way.
-
-    Raises:
-        ValueError: it is none of `ATTENTIONS`.
-    """
-    if way not in ATTENTIONS:
-        raise ValueError(f"attention={way!r} must be {' or '.join(ATTENTIONS)}")
-
-
-@contextmanager
-def attending(model: nn.Module, way: str) -> Iterator[None]:
-    """In here the heads of lesson 06 attend in this way, one of `ATTENTIONS`."""
-    heads = [part for part in model.modules() if isinstance(part, MultiHead)]
-    for each in heads:
-        each.attend = ATTENTIONS[way]
-    try:
-        yield
-    finally:
-        for each in heads:
-            del each.attend  # the class's own comes back
-
-
 @dataclass
-class Recipe:
-    """How to make a training step; called as `training_step` is."""
+class TrainStep:
+    """Drop-in for `training_step`, with mixed precision and gradient accumulation."""
 
     precision: torch.dtype = torch.float32  # or bfloat16, or float16
-    attention: str = "fused"  # or "plain"
-    parts: int = 1  # the batch goes through in as many, to save memory
+    micro_batches: int = 1  # parts of a batch, one at a time in memory
     scaler: torch.amp.GradScaler = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.precision not in (torch.float32, torch.bfloat16, torch.float16):
             raise ValueError(f"precision={self.precision} must be a float of 32 or 16")
-        check_attention(self.attention)
-        if self.parts < 1:
-            raise ValueError(f"parts={self.parts} must be at least 1")
-        small = self.precision == torch.float16  # its small gradients would be zero
-        kind = "cuda" if torch.cuda.is_available() else "cpu"
-        self.scaler = torch.amp.GradScaler(kind, enabled=small)
+        if self.micro_batches < 1:
+            raise ValueError(f"micro_batches={self.micro_batches} must be at least 1")
+        underflows = self.precision == torch.float16  # its small gradients become zero
+        device_type = "cuda" if torch.cuda.is_available() else "cpu"
+        self.scaler = torch.amp.GradScaler(device_type, enabled=underflows)
 
     def __call__(
-        self, model: nn.Module, optimizer: Optimizer, x: Tensor, y: Tensor, clip: float
+        self,
+        model: LanguageModel,
+        optimizer: Optimizer,
+        x: Tensor,
+        y: Tensor,
+        max_grad_norm: float,
     ) -> tuple[Tensor, Tensor]:
-        """Learn from x and y (B, T): the loss before, and the gradient's length."""
+        """Learn from x and y (B, T): the loss before, and the gradient norm."""
 
-        def read(ids: Tensor) -> Tensor:
+        def logits(ids: Tensor) -> Tensor:
             with torch.autocast(x.device.type, self.precision, enabled=mixed):
                 return model(ids)
 
         mixed = self.precision != torch.float32
         optimizer.zero_grad()
-        with attending(model, self.attention):
-            loss = backward_in_parts(read, x, y, self.parts, self.scaler.scale)
+        loss = accumulate_gradients(logits, x, y, self.micro_batches, self.scaler.scale)
         self.scaler.unscale_(optimizer)
-        length = clip_gradient(model, clip)
+        gradient_norm = clip_gradients(model, max_grad_norm)
         self.scaler.step(optimizer)
         self.scaler.update()
-        return loss, length
+        return loss, gradient_norm
 
 
-def rounded(
-    model: nn.Module, precision: torch.dtype, copies: dict[str, Tensor]
+def low_precision_weights(
+    model: nn.Module, precision: torch.dtype, out: dict[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The weights by name, rounded; written into `copies` where these fit."""
+    """The model's weights by name, cast; written into `out` if its shapes fit."""
     weights = {name: p.detach() for name, p in model.named_parameters()}
-    fits = {name: copy.shape for name, copy in copies.items()}
-    if fits != {name: weight.shape for name, weight in weights.items()}:
-        copies = {name: weight.to(precision) for name, weight in weights.items()}
-    for name, copy in copies.items():
-        copy.requires_grad_(False).copy_(weights[name]).requires_grad_()
-    return copies
+    shapes = {name: weight.shape for name, weight in weights.items()}
+    if {name: weight.shape for name, weight in out.items()} != shapes:
+        out = {name: weight.to(precision) for name, weight in weights.items()}
+    for name, weight in out.items():
+        weight.requires_grad_(False).copy_(weights[name]).requires_grad_()
+    return out
 
 
 @dataclass
-class HalfRecipe:
-    """A step computed by a copy of the model in 16 bits; the weights stay in 32."""
+class MasterWeightStep:
+    """A training step by a copy of the weights in 16 bits; the weights stay in 32."""
 
     precision: torch.dtype = torch.bfloat16
-    attention: str = "fused"  # or "plain"
-    copies: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
+    half_weights: dict[str, Tensor] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         if self.precision not in (torch.float32, torch.bfloat16):
-            told = f"precision={self.precision} must be float32 or bfloat16"
-            raise ValueError(f"{told}: float16 needs the scaler of Recipe")
-        check_attention(self.attention)
+            message = f"precision={self.precision} must be float32 or bfloat16"
+            raise ValueError(f"{message}: float16 needs the scaler of TrainStep")
 
     def backward(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        """Set the gradients of the weights, and give the loss on x and y (B, T)."""
-        self.copies = rounded(model, self.precision, self.copies)
-        with attending(model, self.attention):
-            logits = functional_call(model, self.copies, (x,))
+        """Set the gradients of the weights; returns the loss on x and y (B, T)."""
+        self.half_weights = low_precision_weights(
+            model, self.precision, self.half_weights
+        )
+        logits = functional_call(model, self.half_weights, (x,))
         loss = cross_entropy(logits.float().flatten(0, 1), y.flatten())
-        gradients = torch.autograd.grad(loss, list(self.copies.values()))
+        gradients = torch.autograd.grad(loss, list(self.half_weights.values()))
         for weight, gradient in zip(model.parameters(), gradients):
             weight.grad = gradient.to(weight.dtype)
         return loss.detach()
 
     def __call__(
-        self, model: nn.Module, optimizer: Optimizer, x: Tensor, y: Tensor, clip: float
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        x: Tensor,
+        y: Tensor,
+        max_grad_norm: float,
     ) -> tuple[Tensor, Tensor]:
-        """Learn from x and y (B, T): the loss before, and the gradient's length."""
+        """Learn from x and y (B, T): the loss before, and the gradient norm."""
         loss = self.backward(model, x, y)
-        length = clip_gradient(model, clip)
+        gradient_norm = clip_gradients(model, max_grad_norm)
         optimizer.step()
-        return loss, length
+        return loss, gradient_norm
 
 
 @dataclass
-class GraphRecipe(HalfRecipe):
-    """The same on a GPU, with the way there and back noted once and then replayed.
+class CudaGraphStep(MasterWeightStep):
+    """`MasterWeightStep` as a CUDA graph: forward and backward are replayed.
 
-    For another model or shape of batch it is noted anew. On a CPU nothing is noted.
+    They are captured once, and again for another model or batch shape. On a CPU it is a
+    plain `MasterWeightStep`.
     """
 
-    noted: tuple[nn.Module, torch.Size] | None = field(default=None, init=False)
+    captured: tuple[nn.Module, torch.Size] | None = field(default=None, init=False)
 
-    def note(self, model: nn.Module, x: Tensor, y: Tensor) -> None:
-        """Write down what `backward` starts on tensors like x and y."""
+    def capture(self, model: nn.Module, x: Tensor, y: Tensor) -> None:
+        """Capture what `backward` starts on tensors with the shape of x and y."""
         self.x, self.y = x.clone(), y.clone()
-        # Libraries prepare themselves in the first calls: that is not to be noted.
-        beside = torch.cuda.Stream()
-        beside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(beside):
+        # Libraries prepare themselves in the first calls: do not capture that.
+        side_stream = torch.cuda.Stream()
+        side_stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side_stream):
             for _ in range(3):
                 super().backward(model, self.x, self.y)
-        torch.cuda.current_stream().wait_stream(beside)
+        torch.cuda.current_stream().wait_stream(side_stream)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
             self.loss = super().backward(model, self.x, self.y)
         self.gradients = [weight.grad for weight in model.parameters()]
 
     def backward(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        """Set the gradients of the weights, and give the loss on x and y (B, T)."""
+        """Set the gradients of the weights; returns the loss on x and y (B, T)."""
         if x.device.type != "cuda":
             return super().backward(model, x, y)
-        if self.noted != (model, x.shape):
-            self.note(model, x, y)
-            self.noted = model, x.shape
+        if self.captured != (model, x.shape):
+            self.capture(model, x, y)
+            self.captured = model, x.shape
         self.x.copy_(x)
         self.y.copy_(y)
         self.graph.replay()
         for weight, gradient in zip(model.parameters(), self.gradients):
-            weight.grad = gradient  # another recipe may have put its own there
-        return self.loss.clone()  # the next replay writes over it
+            weight.grad = gradient  # another step may have set its own
+        return self.loss.clone()  # the next replay overwrites self.loss
 
 
-def ahead(
+def prefetch(
     batches: Iterable[tuple[Tensor, ...]], device: torch.device
 ) -> Iterator[tuple[Tensor, ...]]:
-    """The same batches on `device`; each is sent before it is asked for."""
+    """Yields batches on `device`, copying the next while this one is used."""
 
     def send(batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         if device.type == "cuda":
             batch = tuple(t if t.is_cuda else t.pin_memory() for t in batch)
         return tuple(tensor.to(device, non_blocking=True) for tensor in batch)
 
-    on_its_way = None
+    next_batch = None
     for batch in batches:
-        ready, on_its_way = on_its_way, send(batch)
-        if ready is not None:
-            yield ready
-    if on_its_way is not None:
-        yield on_its_way
+        current, next_batch = next_batch, send(batch)
+        if current is not None:
+            yield current
+    if next_batch is not None:
+        yield next_batch

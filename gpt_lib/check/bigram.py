@@ -9,41 +9,41 @@ from torch.nn.functional import one_hot
 from gpt_lib.check.exercise import Exercise
 
 
-def pair_table(ids: Tensor, vocab_size: int) -> Tensor:
-    """Solution: one cell for each pair, row = before."""
-    table = torch.zeros(vocab_size, vocab_size, dtype=torch.long)
+def reference_counts(ids: Tensor, vocab_size: int) -> Tensor:
+    """Solution: how often each pair occurs, row = the id before."""
+    counts = torch.zeros(vocab_size, vocab_size, dtype=torch.long)
     for before, after in pairwise(ids):
-        table[before, after] += 1
-    return table
+        counts[before, after] += 1
+    return counts
 
 
-def count_pairs_around(ids: Tensor, vocab_size: int) -> Tensor:
-    """Mistake: the text is read as a ring."""
-    return pair_table(torch.cat([ids, ids[:1]]), vocab_size)
+def count_as_ring(ids: Tensor, vocab_size: int) -> Tensor:
+    """Mistake: the first id is taken to follow the last."""
+    return reference_counts(torch.cat([ids, ids[:1]]), vocab_size)
 
 
-count_pairs = Exercise(
-    solution=pair_table,
+bigram_counts = Exercise(
+    solution=reference_counts,
     inputs=lambda: [
         (torch.tensor([0, 1, 4, 0, 2, 0, 3, 0, 1, 4, 0, 2]), 5),
         (torch.tensor([2, 2, 2, 0, 1]), 4),
     ],
     mistakes={
         "transposed": (
-            lambda ids, vocab_size: pair_table(ids, vocab_size).T,
+            lambda ids, vocab_size: reference_counts(ids, vocab_size).T,
             "Rows and columns are swapped: a row belongs to the character before.",
         ),
         "ones": (
-            lambda ids, vocab_size: pair_table(ids, vocab_size).clamp(max=1),
-            "Each pair is marked once, however often it occurs. `table[before, after]"
-            " += 1` with whole tensors of ids also writes each cell only once.",
+            lambda ids, vocab_size: reference_counts(ids, vocab_size).clamp(max=1),
+            "Each pair is marked once, however often it occurs. `counts[before, after]"
+            " += 1` with probabilities tensors of ids also writes each cell only once.",
         ),
         "last pair lost": (
-            lambda ids, vocab_size: pair_table(ids[:-1], vocab_size),
+            lambda ids, vocab_size: reference_counts(ids[:-1], vocab_size),
             "The last pair is missing: N characters make N − 1 pairs.",
         ),
         "ring": (
-            count_pairs_around,
+            count_as_ring,
             "You also counted the last character before the first, as `roll` does. The"
             " text is no ring.",
         ),
@@ -53,18 +53,18 @@ count_pairs = Exercise(
         ),
     },
     praise="every pair counted where it belongs.",
-    part="count_pairs",
+    part="bigram_counts",
 )
 
 
-def by_row(counts: Tensor, add: float = 1.0) -> Tensor:
-    """Solution: smooth, then let each row sum to one."""
+def reference_probabilities(counts: Tensor, add: float = 1.0) -> Tensor:
+    """Solution: smoothed counts, divided by the sum of their row."""
     smoothed = counts + add
     return smoothed / smoothed.sum(dim=1, keepdim=True)
 
 
-pair_probabilities = Exercise(
-    solution=by_row,
+bigram_probabilities = Exercise(
+    solution=reference_probabilities,
     inputs=lambda: [
         (torch.tensor([[0, 3, 1], [2, 2, 0], [0, 0, 5]]), 1.0),
         (torch.tensor([[9, 0], [1, 4]]), 0.5),
@@ -82,13 +82,13 @@ pair_probabilities = Exercise(
         ),
         "whole table": (
             lambda counts, add=1.0: (counts + add) / (counts + add).sum(),
-            "Your whole table sums to one. That is the chance of a pair, not of what"
-            " follows a given character.",
+            "Your whole table sums to one. That is the probability of a pair, not of"
+            " what follows a character.",
         ),
         "unsmoothed": (
-            lambda counts, add=1.0: by_row(counts, 0.0),
-            "Pairs that never occurred have chance 0: one of them in the hidden part"
-            " makes the loss infinite. Use `add`.",
+            lambda counts, add=1.0: reference_probabilities(counts, 0.0),
+            "Pairs that never occurred have probability 0: one of them in the hidden"
+            " part makes the loss infinite. Use `add`.",
         ),
         "smoothed too late": (
             lambda counts, add=1.0: counts / counts.sum(1, keepdim=True) + add,
@@ -96,23 +96,23 @@ pair_probabilities = Exercise(
         ),
     },
     praise="each row is a fair bet on what follows, and nothing is impossible.",
-    part="pair_probabilities",
+    part="bigram_probabilities",
 )
 
 
-def stable_softmax(logits: Tensor) -> Tensor:
+def reference_softmax(logits: Tensor) -> Tensor:
     """Solution: shifted by the largest logit, so that nothing overflows."""
     exponentials = (logits - logits.amax(dim=-1, keepdim=True)).exp()
     return exponentials / exponentials.sum(dim=-1, keepdim=True)
 
 
-def plain_softmax(logits: Tensor) -> Tensor:
-    """Mistake: right on paper, NaN for a large logit."""
+def overflowing_softmax(logits: Tensor) -> Tensor:
+    """Mistake: the exponential of a large logit is infinite, and the result NaN."""
     return logits.exp() / logits.exp().sum(dim=-1, keepdim=True)
 
 
 softmax = Exercise(
-    solution=stable_softmax,
+    solution=reference_softmax,
     inputs=lambda: [
         (torch.tensor([2.0, 0.0, -1.0]),),
         (torch.tensor([[0.5, 1.5], [-1.0, 3.0]]),),
@@ -120,9 +120,9 @@ softmax = Exercise(
     ],
     mistakes={
         "overflow": (
-            plain_softmax,
+            overflowing_softmax,
             "Right on paper, but e¹⁰⁰⁰ is infinite to a computer, and inf / inf is NaN."
-            " Subtract the largest logit of the row first; the chances stay the same.",
+            " Subtract the largest logit of the row first; the result stays the same.",
         ),
         "wrong axis": (
             lambda logits: logits.softmax(dim=0),
@@ -137,7 +137,7 @@ softmax = Exercise(
         ),
         "no exponential": (
             lambda logits: logits / logits.sum(dim=-1, keepdim=True),
-            "Without `exp` a negative logit gives a negative chance.",
+            "Without `exp` a negative logit gives a negative probability.",
         ),
         "logarithm": (
             lambda logits: logits.log_softmax(dim=-1),
@@ -148,32 +148,32 @@ softmax = Exercise(
 )
 
 
-def p_minus_y(logits: Tensor, targets: Tensor) -> Tensor:
-    """Solution: chance given minus what came, averaged over targets."""
-    came = one_hot(targets, logits.size(1))
-    return (logits.softmax(dim=1) - came) / len(targets)
+def reference_gradient(logits: Tensor, targets: Tensor) -> Tensor:
+    """Solution: probability minus one-hot target, averaged over the targets."""
+    expected = one_hot(targets, logits.size(1))
+    return (logits.softmax(dim=1) - expected) / len(targets)
 
 
 gradient = Exercise(
-    solution=p_minus_y,
+    solution=reference_gradient,
     inputs=lambda: [
         (torch.tensor([[2.0, 0.0, -1.0], [0.0, 0.0, 0.0]]), torch.tensor([0, 2])),
         (torch.tensor([[1.0, -1.0], [0.3, 0.1], [2.0, 2.5]]), torch.tensor([1, 1, 0])),
     ],
     mistakes={
         "uphill": (
-            lambda logits, targets: -p_minus_y(logits, targets),
+            lambda logits, targets: -reference_gradient(logits, targets),
             "That is y − p: it points uphill for the loss. Descent subtracts the"
             " gradient, so the gradient itself is p − y.",
         ),
         "sum": (
-            lambda logits, targets: p_minus_y(logits, targets) * len(targets),
+            lambda logits, targets: reference_gradient(logits, targets) * len(targets),
             "That is the gradient of the summed loss. Ours is a mean over N targets:"
             " divide by N.",
         ),
         "divided by V": (
             lambda logits, targets: (
-                p_minus_y(logits, targets) * len(targets) / logits.size(1)
+                reference_gradient(logits, targets) * len(targets) / logits.size(1)
             ),
             "You divided by the vocabulary size. The mean runs over the N targets.",
         ),
@@ -192,8 +192,8 @@ gradient = Exercise(
 )
 
 
-def tempered(logits: Tensor, temperature: float = 1.0) -> Tensor:
-    """Solution: divide, then softmax; zero is greedy."""
+def reference_next_probabilities(logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """Solution: logits are divided before softmax; 0 takes the likeliest id."""
     if temperature < 0:
         raise ValueError(f"temperature={temperature} must be 0 or more")
     if temperature == 0:
@@ -201,28 +201,32 @@ def tempered(logits: Tensor, temperature: float = 1.0) -> Tensor:
     return (logits / temperature).softmax(dim=-1)
 
 
-def after_softmax(logits: Tensor, temperature: float = 1.0) -> Tensor:
-    """Mistake: the chances are divided, and then no longer sum to one."""
-    whole = tempered(logits, min(temperature, 0.0) or 1.0)
-    return whole / temperature if temperature else tempered(logits, 0)
+def divide_probabilities(logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """Mistake: probabilities are divided, so they no longer sum to one."""
+    probabilities = reference_next_probabilities(logits, min(temperature, 0.0) or 1.0)
+    return (
+        probabilities / temperature
+        if temperature
+        else reference_next_probabilities(logits, 0)
+    )
 
 
-def always_divided(logits: Tensor, temperature: float = 1.0) -> Tensor:
-    """Mistake: temperature 0 divides by zero."""
+def divide_by_zero(logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """Mistake: temperature 0 is no case of its own."""
     if temperature < 0:
         raise ValueError("negative")
     return (logits / temperature).softmax(dim=-1)
 
 
-def unchecked(logits: Tensor, temperature: float = 1.0) -> Tensor:
-    """Mistake: a negative temperature is believed."""
+def accept_negative(logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """Mistake: a negative temperature is no error."""
     if temperature == 0:
-        return tempered(logits, 0)
+        return reference_next_probabilities(logits, 0)
     return (logits / temperature).softmax(dim=-1)
 
 
 next_probabilities = Exercise(
-    solution=tempered,
+    solution=reference_next_probabilities,
     inputs=lambda: [
         (torch.tensor([2.0, 0.0, -1.0]), 1.0),
         (torch.tensor([0.5, 1.5, 1.0]), 0.5),
@@ -232,28 +236,28 @@ next_probabilities = Exercise(
     ],
     mistakes={
         "multiplied": (
-            lambda logits, temperature=1.0: tempered(
+            lambda logits, temperature=1.0: reference_next_probabilities(
                 logits, 1 / temperature if temperature else 0.0
             ),
             "You multiplied by the temperature. A high one must flatten: divide.",
         ),
         "after softmax": (
-            after_softmax,
-            "You divided the chances, which then no longer sum to one. Divide the"
+            divide_probabilities,
+            "You divided the probabilities, which then no longer sum to one. Divide the"
             " logits, before softmax.",
         ),
         "division by zero": (
-            always_divided,
+            divide_by_zero,
             "Temperature 0 divides by zero and gives NaN. Treat it as its own case: the"
-            " likeliest id gets chance 1.",
+            " likeliest id gets 1.",
         ),
         "negative believed": (
-            unchecked,
+            accept_negative,
             "A negative temperature makes the *unlikeliest* character the favourite."
             " Refuse it with a ValueError.",
         ),
         "ignored": (
-            lambda logits, temperature=1.0: tempered(
+            lambda logits, temperature=1.0: reference_next_probabilities(
                 logits, min(temperature, 0.0) or float(temperature > 0)
             ),
             "The temperature changes nothing but 0: divide the logits by it.",

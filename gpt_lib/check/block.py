@@ -9,7 +9,7 @@ from torch import Tensor
 from gpt_lib.check.exercise import Exercise
 
 
-def normed(
+def reference_layer_norm(
     x: Tensor, weight: Tensor, bias: Tensor, eps: float, dim: int = -1
 ) -> Tensor:
     """Solution: mean 0 and variance 1 over the features, then weight and bias."""
@@ -20,9 +20,9 @@ def normed(
 
 def norm_inputs() -> list[tuple]:
     """A row to follow by hand, a batch, and a row of equal numbers."""
-    dice = torch.Generator().manual_seed(0)
-    weight, bias = (torch.randn(4, generator=dice) for _ in range(2))
-    batch = 3 + 2 * torch.randn(2, 3, 4, generator=dice)
+    generator = torch.Generator().manual_seed(0)
+    weight, bias = (torch.randn(4, generator=generator) for _ in range(2))
+    batch = 3 + 2 * torch.randn(2, 3, 4, generator=generator)
     # A large eps, so that its place shows.
     return [
         (torch.tensor([[1.0, 2.0, 3.0, 6.0]]), torch.ones(4), torch.zeros(4), 1e-5),
@@ -31,63 +31,71 @@ def norm_inputs() -> list[tuple]:
     ]
 
 
-def deviation(x: Tensor, unbiased: bool = False) -> Tensor:
+def standard_deviation(x: Tensor, unbiased: bool = False) -> Tensor:
     """The standard deviation over the features."""
     return x.var(dim=-1, keepdim=True, unbiased=unbiased).sqrt()
 
 
-def centred(x: Tensor) -> Tensor:
+def centered(x: Tensor) -> Tensor:
     """The features without their mean."""
     return x - x.mean(dim=-1, keepdim=True)
 
 
 layer_norm = Exercise(
-    solution=normed,
+    solution=reference_layer_norm,
     inputs=norm_inputs,
     mistakes={
         "eps outside the root": (
             lambda x, weight, bias, eps: (
-                centred(x) / (deviation(x) + eps) * weight + bias
+                centered(x) / (standard_deviation(x) + eps) * weight + bias
             ),
             "You added eps after the root. PyTorch adds it to the variance, *inside*.",
         ),
         "unbiased variance": (
             lambda x, weight, bias, eps: (
-                centred(x) / (deviation(x, True).square() + eps).sqrt() * weight + bias
+                centered(x)
+                / (standard_deviation(x, True).square() + eps).sqrt()
+                * weight
+                + bias
             ),
             "Your variance is divided by C − 1, which is what `var` and `std` do on"
             " their own. LayerNorm divides by C: unbiased=False.",
         ),
         "no eps": (
-            lambda x, weight, bias, eps: centred(x) / deviation(x) * weight + bias,
+            lambda x, weight, bias, eps: (
+                centered(x) / standard_deviation(x) * weight + bias
+            ),
             "Without eps a row of equal numbers gives 0/0, which is NaN.",
         ),
         "no mean": (
             lambda x, weight, bias, eps: (
-                x / (deviation(x).square() + eps).sqrt() * weight + bias
+                x / (standard_deviation(x).square() + eps).sqrt() * weight + bias
             ),
             "You did not subtract the mean.",
         ),
         "no weight and bias": (
             lambda x, weight, bias, eps: (
-                centred(x) / (deviation(x).square() + eps).sqrt()
+                centered(x) / (standard_deviation(x).square() + eps).sqrt()
             ),
             "`weight` and `bias` are not used: multiply by one, then add the other.",
         ),
         "bias first": (
             lambda x, weight, bias, eps: (
-                (centred(x) / (deviation(x).square() + eps).sqrt() + bias) * weight
+                (centered(x) / (standard_deviation(x).square() + eps).sqrt() + bias)
+                * weight
             ),
             "You added the bias before multiplying. First weight, then bias.",
         ),
         "wrong axis": (
-            lambda x, weight, bias, eps: normed(x, weight, bias, eps, dim=-2),
+            lambda x, weight, bias, eps: reference_layer_norm(
+                x, weight, bias, eps, dim=-2
+            ),
             "You normed over time: each position is normed on its own, over its C"
             " features, dim=-1.",
         ),
         "divided by variance": (
             lambda x, weight, bias, eps: (
-                centred(x) / (deviation(x).square() + eps) * weight + bias
+                centered(x) / (standard_deviation(x).square() + eps) * weight + bias
             ),
             "You divided by the variance: the root is missing.",
         ),
@@ -95,13 +103,13 @@ layer_norm = Exercise(
     praise="mean 0, loudness 1, and then whatever weight and bias have learnt.",
 )
 
-Part = Callable[[Tensor], Tensor]
+Layer = Callable[[Tensor], Tensor]
 
 
-def on_a_stream(
-    x: Tensor, attention: Part, mlp: Part, attention_norm: Part, mlp_norm: Part
+def reference_block(
+    x: Tensor, attention: Layer, mlp: Layer, attention_norm: Layer, mlp_norm: Layer
 ) -> Tensor:
-    """Solution: each part reads a normed copy and adds to the stream."""
+    """Solution: each part gets a normed copy and adds to the stream."""
     x = x + attention(attention_norm(x))
     return x + mlp(mlp_norm(x))
 
@@ -119,7 +127,7 @@ def block_inputs() -> list[tuple]:
 
 
 block = Exercise(
-    solution=on_a_stream,
+    solution=reference_block,
     inputs=block_inputs,
     mistakes={
         "residual forgotten": (
@@ -169,7 +177,7 @@ block = Exercise(
             "The norms are never used.",
         ),
         "thought first": (
-            lambda x, attention, mlp, attention_norm, mlp_norm: on_a_stream(
+            lambda x, attention, mlp, attention_norm, mlp_norm: reference_block(
                 x, mlp, attention, mlp_norm, attention_norm
             ),
             "You think first and talk second. Communicate, then compute.",
@@ -179,15 +187,15 @@ block = Exercise(
 )
 
 
-def dropped(x: Tensor, p: float, training: bool) -> Tensor:
-    """Solution: zeros in training, the rest louder; nothing otherwise."""
+def reference_dropout(x: Tensor, p: float, training: bool) -> Tensor:
+    """Solution: zeros and a larger rest in training; unchanged in evaluation."""
     if not training:
         return x
     return x * (torch.rand_like(x) >= p) / (1 - p)
 
 
 dropout = Exercise(
-    solution=dropped,
+    solution=reference_dropout,
     inputs=lambda: [
         (torch.arange(1.0, 41.0).view(5, 8), 0.3, True),
         (torch.arange(1.0, 41.0).view(5, 8), 0.3, False),
@@ -195,12 +203,14 @@ dropout = Exercise(
     ],
     mistakes={
         "dropout left on": (
-            lambda x, p, training: dropped(x, p, True),
+            lambda x, p, training: reference_dropout(x, p, True),
             "You drop outside training as well: the model would be judged, and would"
             " write, with holes in it.",
         ),
         "not scaled": (
-            lambda x, p, training: dropped(x, p, training) * (1 - p * training),
+            lambda x, p, training: (
+                reference_dropout(x, p, training) * (1 - p * training)
+            ),
             "You did not divide by 1 − p, so in training the stream is quieter than in"
             " evaluation.",
         ),
@@ -211,7 +221,7 @@ dropout = Exercise(
             "You scaled in evaluation instead of in training. It evens out, but PyTorch"
             " and everybody since scale in training, so that evaluation is untouched.",
         ),
-        "kept p": (
+        "kept with probability p": (
             lambda x, p, training: (
                 x * (torch.rand_like(x) < p) / max(p, 1e-9) if training else x
             ),
@@ -228,13 +238,13 @@ dropout = Exercise(
 )
 
 
-def exact_gelu(x: Tensor) -> Tensor:
-    """Solution: x times the chance that a normal draw is below x."""
+def reference_gelu(x: Tensor) -> Tensor:
+    """Solution: x times the probability that a normal draw is below x."""
     return x * (1 + torch.erf(x / math.sqrt(2))) / 2
 
 
 gelu = Exercise(
-    solution=exact_gelu,
+    solution=reference_gelu,
     inputs=lambda: [(torch.linspace(-4, 4, 17),), (torch.tensor([[0.5, -0.5]]),)],
     mistakes={
         "tanh": (

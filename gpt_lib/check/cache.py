@@ -6,34 +6,34 @@ from torch import Tensor
 from gpt_lib.check.exercise import Exercise
 
 
-def one_query(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Solution: the new position asks all keys."""
+def reference_attend(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Solution: the new position attends to all keys."""
     scores = query @ keys.mT / keys.size(-1) ** 0.5
     return scores.softmax(dim=-1) @ values
 
 
-def masked_anew(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+def mask_of_a_whole_text(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """Mistake: the causal mask of a whole text, applied to a single row."""
     scores = query @ keys.mT / keys.size(-1) ** 0.5
     future = torch.ones(query.size(1), keys.size(1), dtype=torch.bool).triu(1)
     return scores.masked_fill(future, -torch.inf).softmax(dim=-1) @ values
 
 
-def memories() -> list[tuple[Tensor, Tensor, Tensor]]:
+def queries_keys_values() -> list[tuple[Tensor, Tensor, Tensor]]:
     """A new query, and keys and values of three lengths."""
-    dice = torch.Generator().manual_seed(3)
+    generator = torch.Generator().manual_seed(3)
     return [
-        tuple(torch.randn(2, n, 4, generator=dice) for n in (1, length, length))
+        tuple(torch.randn(2, n, 4, generator=generator) for n in (1, length, length))
         for length in (1, 3, 6)
     ]
 
 
 attend = Exercise(
-    solution=one_query,
-    inputs=memories,
+    solution=reference_attend,
+    inputs=queries_keys_values,
     mistakes={
         "masked": (
-            masked_anew,
+            mask_of_a_whole_text,
             "You masked the future, and the mask of a single row leaves the first key"
             " only. All keys are in the past: no mask.",
         ),
@@ -48,14 +48,14 @@ attend = Exercise(
         ),
         "without itself": (
             lambda q, k, v: (
-                one_query(q, k[:, :-1], v[:, :-1])
+                reference_attend(q, k[:, :-1], v[:, :-1])
                 if k.size(1) > 1
-                else one_query(q, k, v)
+                else reference_attend(q, k, v)
             ),
             "You left out the new position's own key and value.",
         ),
         "keys mixed": (
-            lambda q, k, v: one_query(q, k, k),
+            lambda q, k, v: reference_attend(q, k, k),
             "You mixed keys; the values are what is gathered.",
         ),
     },
@@ -63,42 +63,44 @@ attend = Exercise(
 )
 
 
-def full_cache(depth: int, heads: int, size: int, context: int, rows: int) -> int:
+def reference_cache_bytes(
+    depth: int, heads: int, head_size: int, context: int, rows: int
+) -> int:
     """Solution: a key and a value, two bytes a number."""
-    return 2 * depth * heads * size * context * rows * 2
+    return 2 * depth * heads * head_size * context * rows * 2
 
 
-bytes_of = Exercise(
-    solution=full_cache,
+cache_bytes = Exercise(
+    solution=reference_cache_bytes,
     inputs=lambda: [(6, 4, 32, 128, 1), (32, 32, 128, 4096, 16), (1, 1, 1, 1, 1)],
     mistakes={
         "keys only": (
-            lambda *shape: full_cache(*shape) // 2,
-            "Half of it: keys and values are kept, and a number has two bytes.",
+            lambda *shape: reference_cache_bytes(*shape) // 2,
+            "Half of it: keys and values are cached, and a number has two bytes.",
         ),
         "float32": (
-            lambda *shape: 2 * full_cache(*shape),
+            lambda *shape: 2 * reference_cache_bytes(*shape),
             "That is float32; float16 has two bytes.",
         ),
-        "pairs": (
-            lambda depth, heads, size, context, rows: (
-                full_cache(depth, heads, size, context, rows) * context
+        "bigram_embedding": (
+            lambda depth, heads, head_size, context, rows: (
+                reference_cache_bytes(depth, heads, head_size, context, rows) * context
             ),
             "The cache holds a vector for each position, not a number for each pair.",
         ),
         "one head": (
-            lambda depth, heads, size, context, rows: full_cache(
-                depth, 1, size, context, rows
+            lambda depth, heads, head_size, context, rows: reference_cache_bytes(
+                depth, 1, head_size, context, rows
             ),
             "Each head has keys and values of its own.",
         ),
         "one block": (
-            lambda depth, *shape: full_cache(1, *shape),
+            lambda depth, *shape: reference_cache_bytes(1, *shape),
             "Each block has a cache of its own.",
         ),
         "one row": (
-            lambda depth, heads, size, context, rows: full_cache(
-                depth, heads, size, context, 1
+            lambda depth, heads, head_size, context, rows: reference_cache_bytes(
+                depth, heads, head_size, context, 1
             ),
             "Each row of the batch is another text, with another cache.",
         ),
@@ -107,18 +109,18 @@ bytes_of = Exercise(
 )
 
 
-def known_ids(seen: list[int], ids: list[int]) -> int:
+def reference_cached_prefix(cached: list[int], ids: list[int]) -> int:
     """Solution: up to the first difference, and one at least is read."""
     count = 0
-    for old, new in zip(seen, ids[:-1]):
+    for old, new in zip(cached, ids[:-1]):
         if old != new:
             break
         count += 1
     return count
 
 
-known = Exercise(
-    solution=known_ids,
+cached_prefix = Exercise(
+    solution=reference_cached_prefix,
     inputs=lambda: [
         ([1, 2, 3], [1, 2, 3, 4]),
         ([1, 2, 3], [1, 2, 3]),
@@ -129,25 +131,25 @@ known = Exercise(
     ],
     mistakes={
         "all of them": (
-            lambda seen, ids: known_ids(seen, [*ids, -1]),
+            lambda cached, ids: reference_cached_prefix(cached, [*ids, -1]),
             "Where nothing is new you read nothing, and have no logits: the last id is"
             " always read.",
         ),
         "behind the difference": (
-            lambda seen, ids: sum(a == b for a, b in zip(seen, ids[:-1])),
+            lambda cached, ids: sum(a == b for a, b in zip(cached, ids[:-1])),
             "You also count what agrees behind a difference; but its keys were computed"
             " after another past.",
         ),
         "anywhere": (
-            lambda seen, ids: sum(id in seen for id in ids[:-1]),
+            lambda cached, ids: sum(id in cached for id in ids[:-1]),
             "An id that stands elsewhere has another position: compare place by place.",
         ),
         "the shorter length": (
-            lambda seen, ids: min(len(seen), len(ids) - 1),
+            lambda cached, ids: min(len(cached), len(ids) - 1),
             "You never compare: the texts may differ.",
         ),
         "one less": (
-            lambda seen, ids: max(0, known_ids(seen, ids) - 1),
+            lambda cached, ids: max(0, reference_cached_prefix(cached, ids) - 1),
             "One too few: everything before the first difference can stay.",
         ),
     },

@@ -14,20 +14,20 @@ from gpt_lib.check.exercise import Exercise
 def tensor_names(data: bytes, order: str = "little", start: int = 8) -> list[str]:
     """Solution: the names in a safetensors header."""
     length = int.from_bytes(data[:8], order)
-    found = json.loads(data[start : start + length])
-    return [name for name in found if name != "__metadata__"]
+    header = json.loads(data[start : start + length])
+    return [name for name in header if name != "__metadata__"]
 
 
-def with_metadata(data: bytes) -> list[str]:
-    """Mistake: every key is taken for a tensor."""
+def metadata_as_tensor(data: bytes) -> list[str]:
+    """Mistake: every key is taken for the name of a tensor."""
     length = int.from_bytes(data[:8], "little")
     return list(json.loads(data[8 : 8 + length]))
 
 
-def by_hand(told: dict[str, dict]) -> bytes:
+def header_bytes(header: dict[str, dict]) -> bytes:
     """A header as another program might write it."""
-    written = json.dumps(told).encode()
-    return len(written).to_bytes(8, "little") + written
+    encoded = json.dumps(header).encode()
+    return len(encoded).to_bytes(8, "little") + encoded
 
 
 header = Exercise(
@@ -35,7 +35,7 @@ header = Exercise(
     inputs=lambda: [
         (to_bytes({"table": torch.zeros(2, 3)}),),
         (to_bytes({"b": torch.zeros(4), "a": torch.ones(1)}, {"by": "us"}),),
-        (by_hand({"z": {}, "__metadata__": {}, "a": {}}),),  # in no order
+        (header_bytes({"z": {}, "__metadata__": {}, "a": {}}),),  # in no order
     ],
     mistakes={
         "big-endian": (
@@ -48,7 +48,7 @@ header = Exercise(
             "The header begins after the eight bytes of its length.",
         ),
         "metadata": (
-            with_metadata,
+            metadata_as_tensor,
             "`__metadata__` is a note, not a tensor: leave it out.",
         ),
         "sorted": (
@@ -72,53 +72,53 @@ class Disk:
     """A disk that loses power at its operation number `last`, or `half` through it."""
 
     def __init__(self, last: int, half: bool) -> None:
-        self.files, self.left, self.half = {"model": "old model"}, last, half
+        self.files, self.remaining, self.half = {"model": "old model"}, last, half
 
-    def work(self) -> bool:
+    def has_power(self) -> bool:
         """Whether the power lasts for one more operation."""
-        self.left -= 1
-        if self.left < -1:
+        self.remaining -= 1
+        if self.remaining < -1:
             raise PowerCutError
-        return self.left >= 0
+        return self.remaining >= 0
 
     def write(self, name: str, data: str) -> None:
         """Write a file; a power cut leaves half of it."""
-        whole = self.work()
-        if whole or self.half:
-            self.files[name] = data if whole else data[: len(data) // 2]
-        if not whole:
+        complete = self.has_power()
+        if complete or self.half:
+            self.files[name] = data if complete else data[: len(data) // 2]
+        if not complete:
             raise PowerCutError
 
     def rename(self, old: str, new: str) -> None:
         """Give a file another name; a file of that name is replaced."""
-        if not self.work():
+        if not self.has_power():
             raise PowerCutError
         self.files[new] = self.files.pop(old)
 
     def delete(self, name: str) -> None:
         """Remove a file."""
-        if not self.work():
+        if not self.has_power():
             raise PowerCutError
         del self.files[name]
 
 
-def after_each_cut(function: Callable[[Disk, str], Any], given: tuple) -> list[str]:
-    """What "model" holds after power cuts at every moment, and all files at last."""
-    seen = set()
+def after_each_cut(function: Callable[[Disk, str], Any], args: tuple) -> list[str]:
+    """What "model" holds after a power cut at each moment, and all files at the end."""
+    contents = set()
     for last, half in product(range(9), (False, True)):
         disk = Disk(last, half)
         try:
-            function(disk, *given)
+            function(disk, *args)
         except PowerCutError:
-            seen.add(disk.files.get("model", "nothing"))
+            contents.add(disk.files.get("model", "nothing"))
         else:
-            whole = sorted(f"{name}: {data}" for name, data in disk.files.items())
-            return [", ".join(sorted(seen)), *whole]
-    return sorted(seen)
+            files = sorted(f"{name}: {data}" for name, data in disk.files.items())
+            return [", ".join(sorted(contents)), *files]
+    return sorted(contents)
 
 
-def beside(disk: Disk, data: str) -> None:
-    """Solution: write beside, then rename."""
+def write_then_rename(disk: Disk, data: str) -> None:
+    """Solution: write under another name, then rename."""
     disk.write("model.new", data)
     disk.rename("model.new", "model")
 
@@ -131,7 +131,7 @@ def delete_first(disk: Disk, data: str) -> None:
 
 
 def rename_first(disk: Disk, data: str) -> None:
-    """Mistake: the old one is put away before the new one is there."""
+    """Mistake: the old model is renamed before the new one is written."""
     disk.rename("model", "model.old")
     disk.write("model", data)
     disk.delete("model.old")
@@ -146,14 +146,14 @@ def two_renames(disk: Disk, data: str) -> None:
 
 
 def copy_over(disk: Disk, data: str) -> None:
-    """Mistake: written beside, and then a second time in place."""
+    """Mistake: written under another name, and then a second time in place."""
     disk.write("model.new", data)
     disk.write("model", data)
     disk.delete("model.new")
 
 
 save = Exercise(
-    solution=beside,
+    solution=write_then_rename,
     inputs=lambda: [("new model",)],
     mistakes={
         "in place": (
@@ -177,8 +177,8 @@ save = Exercise(
         ),
         "copy over": (
             copy_over,
-            "You wrote beside, and then once more in place: the second write can be cut"
-            " in half. Rename instead.",
+            "You wrote another file, and then the model in place: the second write can"
+            " be cut in half. Rename instead.",
         ),
         "never renamed": (
             lambda disk, data: disk.write("model.new", data),
@@ -198,8 +198,8 @@ def steps_needed(losses: dict[int, float | None], last: int = 2) -> list[int]:
     return sorted({*best, *sorted(losses)[len(losses) - last :]})
 
 
-def without_loss_first(losses: dict[int, float | None]) -> list[int]:
-    """Mistake: a loss that was not measured counts as nought."""
+def unmeasured_as_zero(losses: dict[int, float | None]) -> list[int]:
+    """Mistake: a loss that was not measured counts as 0."""
     return steps_needed({step: loss or 0.0 for step, loss in losses.items()})
 
 
@@ -230,7 +230,7 @@ needed = Exercise(
             "You kept the highest loss. Lower is better.",
         ),
         "not measured": (
-            without_loss_first,
+            unmeasured_as_zero,
             "A loss of `None` was not measured; you take it for the lowest.",
         ),
         "twice": (

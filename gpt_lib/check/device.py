@@ -8,13 +8,13 @@ from torch import Tensor
 from gpt_lib.check.exercise import Exercise
 
 
-def per_gib(size: int) -> float:
+def reference_gib(size: int) -> float:
     """Solution: bytes over 1024 three times."""
     return size / 1024**3
 
 
 gib = Exercise(
-    solution=per_gib,
+    solution=reference_gib,
     inputs=lambda: [(1024**3,), (3 * 2**29,), (25 * 10**9,)],
     mistakes={
         "GB": (
@@ -41,8 +41,8 @@ gib = Exercise(
 )
 
 
-def chosen(requested: str | None, available: Sequence[str]) -> str:
-    """Solution: the request counts, and cannot be ignored silently."""
+def reference_device(requested: str | None, available: Sequence[str]) -> str:
+    """Solution: the requested device, or an error if it is not available."""
     if not requested:
         return available[0]
     if requested not in available:
@@ -53,8 +53,8 @@ def chosen(requested: str | None, available: Sequence[str]) -> str:
     return requested
 
 
-choose_device = Exercise(
-    solution=chosen,
+resolve_device = Exercise(
+    solution=reference_device,
     inputs=lambda: [
         (None, ["cuda", "cpu"]),
         ("", ["mps", "cpu"]),
@@ -70,15 +70,21 @@ choose_device = Exercise(
             " wait on the wrong machine: raise a ValueError.",
         ),
         "request ignored": (
-            lambda requested, available: chosen(requested, available) and available[0],
+            lambda requested, available: (
+                reference_device(requested, available) and available[0]
+            ),
             "The request changes nothing: someone who asks for the CPU gets the GPU.",
         ),
         "no default": (
-            lambda requested, available: chosen(requested or "none", available),
+            lambda requested, available: reference_device(
+                requested or "none", available
+            ),
             "Without a request there is nothing to refuse: take the first available.",
         ),
         "last": (
-            lambda requested, available: chosen(requested or available[-1], available),
+            lambda requested, available: reference_device(
+                requested or available[-1], available
+            ),
             "Without a request you took the last, but the best comes first.",
         ),
         "believed": (
@@ -88,17 +94,17 @@ choose_device = Exercise(
         ),
     },
     praise="a request is honoured or refused, never forgotten.",
-    part="choose_device",
+    part="resolve_device",
 )
 
 
-def largest_share(ours: Tensor, reference: Tensor) -> float:
-    """Solution: worst difference over largest number."""
+def reference_relative_error(ours: Tensor, reference: Tensor) -> float:
+    """Solution: the largest difference, divided by the largest number."""
     return ((ours - reference).abs().max() / reference.abs().max()).item()
 
 
 relative_error = Exercise(
-    solution=largest_share,
+    solution=reference_relative_error,
     inputs=lambda: [
         (torch.tensor([100.0, -199.0]), torch.tensor([100.0, -200.0])),
         (torch.tensor([[0.5, 2.5], [3.0, 3.0]]), torch.tensor([[1, 2.5], [3, 4]])),

@@ -1,8 +1,8 @@
-"""An exercise knows its solution and the usual mistakes, and names the one it sees.
+"""An exercise has a solution and the usual mistakes, and names the one that was made.
 
 A check runs the learner's own function on a few inputs and compares what comes back
 with the solution and with every known mistake. Mistakes are runnable, so the checks can
-be tested: each mistake must be caught, under its own name.
+be tested: each mistake must be caught under its own name.
 """
 
 import dis
@@ -20,11 +20,11 @@ Function = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check says: `passed` is None for a stub that nobody touched yet."""
+    """The result of a check; `passed` is None for a stub that was not edited yet."""
 
     passed: bool | None
     message: str
-    mistake: str | None = None  # the name of the mistake that was recognised
+    mistake: str | None = None  # the name of the mistake that it recognised
 
     def __repr__(self) -> str:
         return {True: "✓ ", False: "✗ ", None: ""}[self.passed] + self.message
@@ -32,23 +32,23 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Raised:
-    """The outcome of a call that raised."""
+    """The outcome of a call that raised an exception."""
 
     error: Exception
 
 
 @dataclass(frozen=True, eq=False)
 class Exercise:
-    """Call it with your function: `check.bigram.count_pairs(count_pairs)`."""
+    """Call it with your function: `check.bigram.bigram_counts(bigram_counts)`."""
 
     solution: Function
     inputs: Callable[[], Sequence[tuple]]  # fresh arguments for each call
     mistakes: Mapping[str, tuple[Function, str]]  # name -> (function, message)
     praise: str
-    part: str | None = None  # what does the same in the lesson's module
+    part: str | None = None  # its counterpart in the lesson's module
     tolerance: float = 1e-5
-    # (function, arguments) -> what to compare; for work that is done in place
-    observe: Callable[[Function, tuple], Any] = lambda function, given: function(*given)
+    # (function, arguments) -> what to compare, for functions that work in place
+    observe: Callable[[Function, tuple], Any] = lambda function, args: function(*args)
 
     def __call__(self, attempt: Function) -> Verdict:
         """Compare `attempt` with the solution, then with every known mistake."""
@@ -62,13 +62,13 @@ class Exercise:
         difference = self.first_difference(outcomes, expected)
         if difference is None:
             return Verdict(True, self.praise)
-        for name, (mistaken, message) in self.mistakes.items():
-            if self.first_difference(outcomes, self.run(mistaken)) is None:
+        for name, (mistake, message) in self.mistakes.items():
+            if self.first_difference(outcomes, self.run(mistake)) is None:
                 return Verdict(False, f"{message}\n  {difference}", name)
         return Verdict(False, f"Not yet.\n  {difference}")
 
     def run(self, function: Function) -> list[Any]:
-        """What `function` gives on each input, from the same random state each time."""
+        """The outcome of `function` on each input, from the same random state."""
         outcomes = []
         for index in range(len(self.inputs())):
             with torch.random.fork_rng(devices=[]):
@@ -82,19 +82,20 @@ class Exercise:
     def first_difference(self, yours: list[Any], expected: list[Any]) -> str | None:
         """Where two lists of outcomes differ first, or None where they agree."""
         for index, pair in enumerate(zip(yours, expected)):
-            if found := difference(*pair, self.tolerance):
-                return f"input {index + 1} of {len(expected)}: {found}"
+            if message := difference(*pair, self.tolerance):
+                return f"input {index + 1} of {len(expected)}: {message}"
         return None
 
 
 def is_stub(attempt: Function) -> bool:
-    """Whether a function does nothing at all, as before anyone touched it."""
+    """Whether a function does nothing at all, as before it was edited."""
     if not isfunction(attempt):
         return False
-    steps = list(dis.get_instructions(attempt))
-    nothing = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}
-    return all(s.opname in nothing for s in steps) and not any(
-        s.argval is not None for s in steps if s.opname.endswith("CONST")
+    instructions = list(dis.get_instructions(attempt))
+    no_operations = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}
+    constants = [i.argval for i in instructions if i.opname.endswith("CONST")]
+    return all(i.opname in no_operations for i in instructions) and not any(
+        constant is not None for constant in constants
     )
 
 
@@ -124,14 +125,14 @@ def error_difference(yours: Any, expected: Any) -> str | None:
     if raised and type(yours.error) is type(expected.error):
         return None
     if isinstance(expected, Raised):
-        wanted = f"a {type(expected.error).__name__}"
+        expectation = f"a {type(expected.error).__name__}"
     else:
-        wanted = show(expected)
-    return f"yours {show(yours)}, expected {wanted}"
+        expectation = show(expected)
+    return f"yours {show(yours)}, expected {expectation}"
 
 
 def tensor_difference(yours: Any, expected: Tensor, tolerance: float) -> str | None:
-    """Type, then shape, then kind of number, then the first value that is off."""
+    """A difference in type, shape or dtype, or the first number that differs."""
     if not isinstance(yours, Tensor):
         return f"yours is {show(yours)}, expected a tensor {tuple(expected.shape)}"
     if yours.shape != expected.shape:
@@ -143,22 +144,23 @@ def tensor_difference(yours: Any, expected: Tensor, tolerance: float) -> str | N
     )
     if close.all():
         return None
-    where = tuple((~close).nonzero()[0].tolist())
+    position = tuple((~close).nonzero()[0].tolist())
     values = (
-        f"yours {show(yours[where].item())}, expected {show(expected[where].item())}"
+        f"yours {show(yours[position].item())},"
+        f" expected {show(expected[position].item())}"
     )
-    return f"at {list(where)}: {values}" if where else values
+    return f"at {list(position)}: {values}" if position else values
 
 
 def sequence_difference(
     yours: Any, expected: Sequence[Any], tolerance: float
 ) -> str | None:
-    """Length first, then the first member that differs."""
+    """A difference in length, or in the first element that differs."""
     if not isinstance(yours, tuple | list) or len(yours) != len(expected):
         return f"yours {show(yours)}, expected {show(expected)}"
-    for index, (left, right) in enumerate(zip(yours, expected)):
-        if found := difference(left, right, tolerance):
-            return f"in part {index} of the result, {found}"
+    for index, pair in enumerate(zip(yours, expected)):
+        if message := difference(*pair, tolerance):
+            return f"in part {index} of the result, {message}"
     return None
 
 

@@ -7,33 +7,34 @@ import torch
 from torch import Tensor, nn
 
 from gpt_lib.check.exercise import Exercise
+from gpt_lib.check.toys import ToyModel
 
-Cut = Callable[[Tensor], Tensor]  # sorted chances (..., V) -> where to cut
+Cut = Callable[[Tensor], Tensor]  # sorted probabilities (..., V) -> bool, True: cut
 
 
-def place_of(bar: Tensor, u: Tensor | float) -> Tensor:
-    """The piece of a bar (..., V), as it lies, that holds u (...)."""
+def piece_at(bar: Tensor, u: Tensor | float) -> Tensor:
+    """Which piece of a bar (..., V), in the order of the bar, holds u (...)."""
     ends = bar.cumsum(dim=-1)
     u = torch.as_tensor(u, dtype=bar.dtype)
     return (ends <= u[..., None] * ends[..., -1:]).sum(dim=-1)
 
 
-def landing(
-    chances: Tensor, u: Tensor | float, falling: bool = True, early: int = 0
+def inverse_cdf(
+    probabilities: Tensor, u: Tensor | float, descending: bool = True, early: int = 0
 ) -> Tensor:
-    """Solution: the id whose piece of the bar holds u, likeliest first."""
-    ranked, order = chances.sort(dim=-1, descending=falling, stable=True)
-    place = (place_of(ranked, u) - early).clamp(min=0)
-    return order.gather(-1, place[..., None]).squeeze(-1)
+    """Solution: the id whose piece of the bar holds u, the likeliest piece first."""
+    ranked, order = probabilities.sort(dim=-1, descending=descending, stable=True)
+    rank = (piece_at(ranked, u) - early).clamp(min=0)
+    return order.gather(-1, rank[..., None]).squeeze(-1)
 
 
-def ranked_place(chances: Tensor, u: Tensor | float) -> Tensor:
-    """Mistake: the rank, not the id."""
-    return place_of(chances.sort(dim=-1, descending=True).values, u)
+def rank_not_id(probabilities: Tensor, u: Tensor | float) -> Tensor:
+    """Mistake: the rank is given back, not the id that has it."""
+    return piece_at(probabilities.sort(dim=-1, descending=True).values, u)
 
 
-draw = Exercise(
-    solution=landing,
+sample = Exercise(
+    solution=inverse_cdf,
     inputs=lambda: [
         (torch.tensor([0.2, 0.5, 0.3]), 0.1),
         (torch.tensor([0.2, 0.5, 0.3]), 0.6),
@@ -43,29 +44,29 @@ draw = Exercise(
     ],
     mistakes={
         "rank": (
-            ranked_place,
-            "That is the place in the sorted bar. Whose piece is it? `order[place]`.",
+            rank_not_id,
+            "That is the rank in the sorted bar. Whose piece is it? `order[rank]`.",
         ),
         "not sorted": (
-            place_of,
+            piece_at,
             "Your bar is in the order of the ids. Sort it first, likeliest first.",
         ),
         "rising": (
-            lambda chances, u: landing(chances, u, falling=False),
+            lambda probabilities, u: inverse_cdf(probabilities, u, descending=False),
             "Your bar begins with the least likely. `descending=True`.",
         ),
         "one too early": (
-            lambda chances, u: landing(chances, u, early=1),
+            lambda probabilities, u: inverse_cdf(probabilities, u, early=1),
             "One too early: the token is the first whose end lies beyond u.",
         ),
         "always the likeliest": (
-            lambda chances, u: chances.argmax(dim=-1),
+            lambda probabilities, u: probabilities.argmax(dim=-1),
             "u changes nothing: that is greedy.",
         ),
     },
     praise="each token owns its share of the bar.",
-    part="draw",
-    observe=lambda function, given: int(function(*given)),
+    part="sample",
+    observe=lambda function, args: int(function(*args)),
 )
 
 
@@ -75,30 +76,30 @@ def nucleus(logits: Tensor, p: float) -> Tensor:
         raise ValueError(f"top_p={p} must be above 0 and at most 1")
     if p == 1:
         return logits
-    return cut_ranked(logits, lambda chances: chances.cumsum(-1) - chances >= p)
+    return cut_ranked(logits, lambda ranked: ranked.cumsum(-1) - ranked >= p)
 
 
-def cut_ranked(logits: Tensor, cut: Cut, falling: bool = True) -> Tensor:
-    """−∞ where `cut` says so of the sorted chances, back in the old order."""
-    ranked, order = logits.sort(dim=-1, descending=falling, stable=True)
-    kept = ranked.masked_fill(cut(ranked.softmax(dim=-1)), -torch.inf)
-    return logits.scatter(-1, order, kept)
+def cut_ranked(logits: Tensor, cut: Cut, descending: bool = True) -> Tensor:
+    """Logits with −∞ where `cut` is True of the sorted probabilities."""
+    ranked, order = logits.sort(dim=-1, descending=descending, stable=True)
+    remaining = ranked.masked_fill(cut(ranked.softmax(dim=-1)), -torch.inf)
+    return logits.scatter(-1, order, remaining)
 
 
-def over_the_batch(logits: Tensor, p: float) -> Tensor:
+def sum_over_the_batch(logits: Tensor, p: float) -> Tensor:
     """Mistake: one running sum for all rows."""
 
-    def cut(chances: Tensor) -> Tensor:
-        flat = chances.flatten()
-        return (flat.cumsum(0) - flat >= p).view_as(chances)
+    def cut(probabilities: Tensor) -> Tensor:
+        flat = probabilities.flatten()
+        return (flat.cumsum(0) - flat >= p).view_as(probabilities)
 
     return cut_ranked(logits, cut)
 
 
 def first_row_for_all(logits: Tensor, p: float) -> Tensor:
     """Mistake: what is cut in the first row is cut in all."""
-    kept = nucleus(logits, p)
-    return logits.masked_fill(kept.flatten(0, -2)[0].isinf(), -torch.inf)
+    first_row = nucleus(logits, p).flatten(0, -2)[0]
+    return logits.masked_fill(first_row.isinf(), -torch.inf)
 
 
 def still_sorted(logits: Tensor, p: float) -> Tensor:
@@ -106,24 +107,24 @@ def still_sorted(logits: Tensor, p: float) -> Tensor:
     return nucleus(logits.sort(dim=-1, descending=True).values, p)
 
 
-def mask_not_unsorted(logits: Tensor, p: float) -> Tensor:
+def mask_of_sorted_row(logits: Tensor, p: float) -> Tensor:
     """Mistake: the mask of the sorted row is laid over the unsorted one."""
-    kept = nucleus(logits.sort(dim=-1, descending=True).values, p)
-    return logits.masked_fill(kept.isinf(), -torch.inf)
+    ranked = nucleus(logits.sort(dim=-1, descending=True).values, p)
+    return logits.masked_fill(ranked.isinf(), -torch.inf)
 
 
-def rows_of_logits() -> list[tuple]:
-    """By hand, a flat beside a steep row, and a random batch."""
-    dice = torch.Generator().manual_seed(0)
+def top_p_inputs() -> list[tuple]:
+    """A row by hand, a flat and a steep row, and a random batch."""
+    generator = torch.Generator().manual_seed(0)
     by_hand = torch.tensor([[0.15, 0.5, 0.05, 0.3]]).log()
     two = torch.tensor([[0.0, 0.1, 0.2, 0.0, 0.1], [1.0, 9.0, 2.0, 0.0, -3.0]])
-    batch = 2 * torch.randn(3, 8, generator=dice)
+    batch = 2 * torch.randn(3, 8, generator=generator)
     return [(by_hand, 0.6), (two, 0.9), (batch, 0.7), (batch, 0.05)]
 
 
 keep_top_p = Exercise(
     solution=nucleus,
-    inputs=rows_of_logits,
+    inputs=top_p_inputs,
     mistakes={
         "last one lost": (
             lambda logits, p: cut_ranked(
@@ -137,7 +138,7 @@ keep_top_p = Exercise(
             " left. Count only what the *likelier* ones cover.",
         ),
         "leaks across the batch": (
-            over_the_batch,
+            sum_over_the_batch,
             "Your running sum runs from one row into the next. `dim=-1`.",
         ),
         "first row for all": (
@@ -149,7 +150,7 @@ keep_top_p = Exercise(
             "Your logits are still sorted: bring them back, `scatter(-1, order, …)`.",
         ),
         "mask of the sorted": (
-            mask_not_unsorted,
+            mask_of_sorted_row,
             "The mask belongs to the sorted row, but you laid it over the unsorted"
             " one: cut first, then `scatter`.",
         ),
@@ -157,17 +158,17 @@ keep_top_p = Exercise(
             lambda logits, p: logits.masked_fill(
                 logits.softmax(dim=-1) < 1 - p, -torch.inf
             ),
-            "You compare each chance with 1 − p. Top-p looks at *sums*.",
+            "You compare each probability with 1 − p. Top-p looks at *sums*.",
         ),
         "least likely kept": (
             lambda logits, p: cut_ranked(
-                logits, lambda c: c.cumsum(-1) - c >= p, falling=False
+                logits, lambda c: c.cumsum(-1) - c >= p, descending=False
             ),
             "You kept the least likely. Sort with `descending=True`.",
         ),
         "zero, not −∞": (
             lambda logits, p: nucleus(logits, p).nan_to_num(neginf=0.0),
-            "A logit of 0 is not a chance of 0: e⁰ = 1. Cut with −∞.",
+            "A logit of 0 is not a probability of 0: e⁰ = 1. Cut with −∞.",
         ),
     },
     praise="the fewest that reach p, row by row.",
@@ -179,20 +180,20 @@ def penalized(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
     """Solution: divide what is positive, multiply what is negative."""
     if not penalty > 0:
         raise ValueError(f"repetition_penalty={penalty} must be above 0")
-    said = logits.gather(-1, ids)
-    less = torch.where(said > 0, said / penalty, said * penalty)
-    return logits.scatter(-1, ids, less)
+    occurred = logits.gather(-1, ids)
+    smaller = torch.where(occurred > 0, occurred / penalty, occurred * penalty)
+    return logits.scatter(-1, ids, smaller)
 
 
 def at_ids(logits: Tensor, ids: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
-    """Logits with a change at ids."""
+    """Logits changed at ids only."""
     return logits.scatter(-1, ids, change(logits.gather(-1, ids)))
 
 
-def once_for_each(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
-    """Mistake: twice said, twice penalized."""
-    for place in range(ids.size(-1)):
-        logits = penalized(logits, ids[..., place : place + 1], penalty)
+def once_per_occurrence(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
+    """Mistake: an id that occurs twice is penalized twice."""
+    for id in ids.split(1, dim=-1):
+        logits = penalized(logits, id, penalty)
     return logits
 
 
@@ -223,7 +224,7 @@ penalize_repetition = Exercise(
             "You penalized every token. Only those in `ids` were said.",
         ),
         "twice": (
-            once_for_each,
+            once_per_occurrence,
             "What was said twice is penalized twice. Once is the rule.",
         ),
         "rewarded": (
@@ -236,24 +237,24 @@ penalize_repetition = Exercise(
 )
 
 
-def two_ways(logits: Tensor, u: float) -> tuple[int, int]:
+def temperature_and_top_p(logits: Tensor, u: float) -> tuple[int, int]:
     """Solution: where u lands at temperature 0.2, and where with top-p 0.5."""
-    return both(logits / 0.2, nucleus(logits, 0.5), u)
+    return ids_at_same_u(logits / 0.2, nucleus(logits, 0.5), u)
 
 
-def both(cold: Tensor, cut: Tensor, u: float) -> tuple[int, int]:
+def ids_at_same_u(cold: Tensor, cut: Tensor, u: float) -> tuple[int, int]:
     """The ids on which the same u lands in two rows of logits."""
-    first, second = (landing(row.softmax(dim=-1), u).item() for row in (cold, cut))
+    first, second = (inverse_cdf(row.softmax(-1), u).item() for row in (cold, cut))
     return first, second
 
 
-def above_half_of_largest(logits: Tensor) -> Tensor:
-    """Mistake: min-p for top-p."""
+def min_p_instead(logits: Tensor) -> Tensor:
+    """Mistake: min-p 0.5 in place of top-p 0.5."""
     return logits.masked_fill(logits < logits.max() - math.log(2), -torch.inf)
 
 
-def throws() -> list[tuple]:
-    """An open place, a coin toss and a sure thing, each with a few draws."""
+def logits_with_u() -> list[tuple]:
+    """An open choice, a coin toss and a certainty, each with some random numbers."""
     opening = torch.tensor([0.05, 0.14, 0.12, 0.1, 0.08, 0.07, 0.09, 0.35]).log()
     toss = torch.tensor([0.4, 0.59, 0.01]).log()
     sure = torch.tensor([3.0, 9.0, 1.0])
@@ -265,52 +266,35 @@ def throws() -> list[tuple]:
 
 
 same_draw = Exercise(
-    solution=two_ways,
-    inputs=throws,
+    solution=temperature_and_top_p,
+    inputs=logits_with_u,
     mistakes={
         "one after the other": (
-            lambda logits, u: both(logits / 0.2, nucleus(logits / 0.2, 0.5), u),
+            lambda logits, u: ids_at_same_u(
+                logits / 0.2, nucleus(logits / 0.2, 0.5), u
+            ),
             "Your top-p cuts what the temperature has bent already. Each is applied to"
             " the model's own logits.",
         ),
         "multiplied": (
-            lambda logits, u: both(logits * 0.2, nucleus(logits, 0.5), u),
+            lambda logits, u: ids_at_same_u(logits * 0.2, nucleus(logits, 0.5), u),
             "You multiplied by 0.2: that is temperature 5. Divide.",
         ),
         "swapped": (
-            lambda logits, u: two_ways(logits, u)[::-1],
+            lambda logits, u: temperature_and_top_p(logits, u)[::-1],
             "First the temperature, then top-p.",
         ),
         "compared": (
-            lambda logits, u: both(logits / 0.2, above_half_of_largest(logits), u),
-            "You kept what has half the chance of the likeliest: that is min-p.",
+            lambda logits, u: ids_at_same_u(logits / 0.2, min_p_instead(logits), u),
+            "You kept what has half the probability of the likeliest: that is min-p.",
         ),
         "neither": (
-            lambda logits, u: both(logits, logits, u),
+            lambda logits, u: ids_at_same_u(logits, logits, u),
             "These are draws from the model as it is.",
         ),
     },
     praise="one u, two bars, and sometimes two tokens.",
 )
-
-
-class Dropping(nn.Module):
-    """A small model with a context of three, and dropout."""
-
-    context, vocab_size = 3, 6
-
-    def __init__(self) -> None:
-        super().__init__()
-        dice = torch.Generator().manual_seed(0)
-        self.now = nn.Parameter(torch.randn(6, 6, generator=dice))
-        self.past = nn.Parameter(torch.randn(6, 6, generator=dice))
-        self.dropout = nn.Dropout(0.5)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """(B, T) -> (B, T, V), T at most 3."""
-        if ids.size(1) > self.context:
-            raise ValueError(f"{ids.size(1)} ids are more than {self.context}")
-        return self.dropout(self.now[ids] + 0.5 * self.past[ids].cumsum(dim=1))
 
 
 def last_row(
@@ -320,20 +304,20 @@ def last_row(
     restore: bool = True,
     first: bool = False,
 ) -> Tensor:
-    """Solution: the last row, after what fits the context, without dropout."""
+    """Solution: the last row, of what fits the context, without dropout."""
     was_training = model.training
     if not ids.numel():
         raise ValueError("the prompt is empty: give at least one token")
     model.train(was_training and not evaluate)
     context = model.context or ids.size(1)
-    seen = ids[:, :context] if first else ids[:, -context:]
-    logits = model(seen)[:, -1].detach()
+    cropped = ids[:, :context] if first else ids[:, -context:]
+    logits = model(cropped)[:, -1].detach()
     model.train(was_training if restore else False)
     return logits
 
 
-def evaluated(model: nn.Module, ids: Tensor) -> Tensor:
-    """Mistake: all rows."""
+def every_position(model: nn.Module, ids: Tensor) -> Tensor:
+    """Mistake: the logits of all positions, not of the last one."""
     was_training = model.training
     logits = model.eval()(ids[:, -model.context :]).detach()
     model.train(was_training)
@@ -343,8 +327,11 @@ def evaluated(model: nn.Module, ids: Tensor) -> Tensor:
 next_logits = Exercise(
     solution=last_row,
     inputs=lambda: [
-        (Dropping().eval(), torch.tensor([[0, 3]])),
-        (Dropping().train(), torch.tensor([[1, 2, 5, 4, 0], [3, 3, 0, 1, 2]])),
+        (ToyModel(6, context=3).eval(), torch.tensor([[0, 3]])),
+        (
+            ToyModel(6, context=3).train(),
+            torch.tensor([[1, 2, 5, 4, 0], [3, 3, 0, 1, 2]]),
+        ),
     ],
     mistakes={
         "dropout left on": (
@@ -374,14 +361,14 @@ next_logits = Exercise(
             "That is the first row: what follows the *first* character. Take the last.",
         ),
         "all rows": (
-            evaluated,
+            every_position,
             "You gave back a row for each position. Only the last one counts.",
         ),
     },
     praise="the last row, with all the past that fits, and no holes.",
     part="next_logits",
-    observe=lambda function, given: (
-        function(*given).detach(),
-        float(given[0].training),
+    observe=lambda function, args: (
+        function(*args).detach(),
+        float(args[0].training),
     ),
 )

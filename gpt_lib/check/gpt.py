@@ -7,18 +7,19 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from gpt_lib.check.exercise import Exercise
+from gpt_lib.check.toys import ToyModel
 
 Config = SimpleNamespace  # stands for a GPTConfig: same fields
 
 
-def count(config: Config) -> int:
-    """Solution: embeddings, blocks, the last norm, and the way back."""
+def reference_parameter_count(config: Config) -> int:
+    """Solution: embeddings, blocks, the last norm, and `unembed`."""
     V, T, C = config.vocab_size, config.context, config.width
     block = 4 * C * C + 8 * C * C + 5 * C + 4 * C
     return V * C + T * C + config.depth * block + 2 * C + C * V
 
 
-def shapes() -> list[tuple[Config]]:
+def parameter_count_inputs() -> list[tuple[Config]]:
     """Two shapes in which no two parts have the same size."""
     first = Config(vocab_size=65, context=64, width=128, heads=4, depth=4)
     second = Config(vocab_size=11, context=7, width=6, heads=3, depth=2)
@@ -26,43 +27,57 @@ def shapes() -> list[tuple[Config]]:
 
 
 parameter_count = Exercise(
-    solution=count,
-    inputs=shapes,
+    solution=reference_parameter_count,
+    inputs=parameter_count_inputs,
     mistakes={
         "no positions": (
-            lambda config: count(config) - config.context * config.width,
+            lambda config: (
+                reference_parameter_count(config) - config.context * config.width
+            ),
             "The position embeddings are missing: T · C.",
         ),
         "tied": (
-            lambda config: count(config) - config.vocab_size * config.width,
+            lambda config: (
+                reference_parameter_count(config) - config.vocab_size * config.width
+            ),
             "You counted the V × C table once. Here the way in (`embed`) and the way"
             " out (`unembed`) are two tables.",
         ),
         "no biases in the MLP": (
-            lambda config: count(config) - config.depth * 5 * config.width,
+            lambda config: (
+                reference_parameter_count(config) - config.depth * 5 * config.width
+            ),
             "The MLP's biases are missing: 4C in the middle and C at its end.",
         ),
         "last norm": (
-            lambda config: count(config) - 2 * config.width,
+            lambda config: reference_parameter_count(config) - 2 * config.width,
             "The norm after the last block is missing: 2C.",
         ),
         "norms": (
-            lambda config: count(config) - (2 * config.depth + 1) * 2 * config.width,
+            lambda config: (
+                reference_parameter_count(config)
+                - (2 * config.depth + 1) * 2 * config.width
+            ),
             "The norms are missing: two in each block and one at the end, 2C each.",
         ),
-        "merge": (
-            lambda config: count(config) - config.depth * config.width**2,
-            "Attention has four tables of C × C: queries, keys, values, *and* merge.",
+        "output": (
+            lambda config: (
+                reference_parameter_count(config) - config.depth * config.width**2
+            ),
+            "Attention has four tables of C × C: queries, keys, values, *and* output.",
         ),
         "times heads": (
             lambda config: (
-                count(config) + config.depth * 3 * config.width**2 * (config.heads - 1)
+                reference_parameter_count(config)
+                + config.depth * 3 * config.width**2 * (config.heads - 1)
             ),
             "You counted queries, keys and values once for each head at full width."
             " N heads share the width: C / N each.",
         ),
         "one block": (
-            lambda config: count(Config(**vars(config) | {"depth": 1})),
+            lambda config: reference_parameter_count(
+                Config(**vars(config) | {"depth": 1})
+            ),
             "You counted a single block: there are `config.depth`.",
         ),
     },
@@ -71,41 +86,20 @@ parameter_count = Exercise(
 )
 
 
-class Reader(nn.Module):
-    """A small model with order, dropout and a context of four."""
-
-    context, vocab_size = 4, 5
-
-    def __init__(self) -> None:
-        super().__init__()
-        dice = torch.Generator().manual_seed(0)
-        tables = torch.randn(2, 5, 5, generator=dice)
-        self.now, self.past = map(nn.Parameter, tables)
-        self.dropout = nn.Dropout(0.5)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """(B, T) -> (B, T, V); the past fades, so its order and length matter."""
-        if ids.size(1) > self.context:
-            raise ValueError(f"{ids.size(1)} ids are more than {self.context}")
-        back = torch.arange(ids.size(1))[:, None] - torch.arange(ids.size(1))
-        fading = torch.exp(-0.3 * back).tril()
-        return self.dropout(self.now[ids] + fading @ self.past[ids])
-
-
-def shifted_loss(model: nn.Module, windows: Tensor) -> float:
-    """Solution: every position is asked for the next id."""
+def reference_loss_of_windows(model: nn.Module, windows: Tensor) -> float:
+    """Solution: every position predicts the next id."""
     logits = model(windows[:, :-1])
     return cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten()).item()
 
 
-def loss_between(model: nn.Module, x: Tensor, y: Tensor) -> float:
+def mean_loss(model: nn.Module, x: Tensor, y: Tensor) -> float:
     """Mean loss of x (B, T) against targets y (B, T)."""
     return cross_entropy(model(x).flatten(0, 1), y.flatten()).item()
 
 
 def loss_inputs() -> list[tuple]:
-    """Windows of T + 1 ids, for a model that is being judged."""
-    model = Reader().eval()
+    """Windows of T + 1 ids, for a model in evaluation mode."""
+    model = ToyModel(5, context=4).eval()
     return [
         (model, torch.tensor([[0, 3, 1, 4, 2]])),
         (model, torch.tensor([[1, 1, 2, 0], [4, 0, 3, 2], [2, 2, 3, 1]])),
@@ -113,18 +107,16 @@ def loss_inputs() -> list[tuple]:
 
 
 next_token_loss = Exercise(
-    solution=shifted_loss,
+    solution=reference_loss_of_windows,
     inputs=loss_inputs,
     mistakes={
         "targets unshifted": (
-            lambda model, windows: loss_between(
-                model, windows[:, :-1], windows[:, :-1]
-            ),
+            lambda model, windows: mean_loss(model, windows[:, :-1], windows[:, :-1]),
             "Inputs and targets are the same ids: the model only has to repeat what it"
             " sees. The target of position t is the id at t + 1.",
         ),
         "shifted backwards": (
-            lambda model, windows: loss_between(model, windows[:, 1:], windows[:, :-1]),
+            lambda model, windows: mean_loss(model, windows[:, 1:], windows[:, :-1]),
             "Your targets lie in the past: the model is asked what came *before*.",
         ),
         "only the last": (
@@ -136,7 +128,7 @@ next_token_loss = Exercise(
         ),
         "sum": (
             lambda model, windows: (
-                shifted_loss(model, windows) * windows[:, 1:].numel()
+                reference_loss_of_windows(model, windows) * windows[:, 1:].numel()
             ),
             "That is the sum of all losses. Divide by how many there are, B · T.",
         ),
@@ -153,10 +145,10 @@ next_token_loss = Exercise(
 )
 
 
-def expected(
+def log_probabilities_before(
     model: nn.Module, ids: Tensor, context: int | None = None, blocks: bool = False
 ) -> Tensor:
-    """The row before each id but the first, with as much past as fits."""
+    """Log-probabilities (N - 1, V) before each id but the first, by a plain loop."""
     context = context or model.context or len(ids)
     rows = []
     for t in range(1, len(ids)):
@@ -165,42 +157,44 @@ def expected(
     return torch.stack(rows).detach()
 
 
-def sliding(model: nn.Module, ids: Tensor) -> Tensor:
+def reference_next_log_probabilities(model: nn.Module, ids: Tensor) -> Tensor:
     """Solution: a window that slides, without dropout."""
     was_training = model.training
-    rows = expected(model.eval(), ids)
+    rows = log_probabilities_before(model.eval(), ids)
     model.train(was_training)
     return rows
 
 
-def with_dropout(model: nn.Module, ids: Tensor) -> Tensor:
-    """Mistake: judged with holes in it."""
+def log_probabilities_with_dropout(model: nn.Module, ids: Tensor) -> Tensor:
+    """Mistake: dropout is on."""
     model.train()
-    return expected(model, ids)
+    return log_probabilities_before(model, ids)
 
 
-predictions = Exercise(
-    solution=sliding,
+next_log_probabilities = Exercise(
+    solution=reference_next_log_probabilities,
     inputs=lambda: [
-        (Reader(), torch.tensor([0, 3, 1])),
-        (Reader(), torch.tensor([2, 2, 4, 0, 1, 3, 1, 0, 4])),
+        (ToyModel(5, context=4), torch.tensor([0, 3, 1])),
+        (ToyModel(5, context=4), torch.tensor([2, 2, 4, 0, 1, 3, 1, 0, 4])),
     ],
     mistakes={
         "dropout left on": (
-            with_dropout,
+            log_probabilities_with_dropout,
             "Dropout is on: the model is asked with holes in it. `model.eval()` first.",
         ),
         "cold starts": (
-            lambda model, ids: expected(model.eval(), ids, blocks=True),
+            lambda model, ids: log_probabilities_before(model.eval(), ids, blocks=True),
             "You cut the text into blocks, so the first character of each block has no"
             " past. Let the window slide.",
         ),
         "one character": (
-            lambda model, ids: expected(model.eval(), ids, context=1),
+            lambda model, ids: log_probabilities_before(model.eval(), ids, context=1),
             "The model sees only one character. Give it up to `model.context`.",
         ),
         "one less": (
-            lambda model, ids: expected(model.eval(), ids, context=model.context - 1),
+            lambda model, ids: log_probabilities_before(
+                model.eval(), ids, context=model.context - 1
+            ),
             "The window is one short: `model.context` ids fit.",
         ),
         "logits": (
@@ -210,18 +204,20 @@ predictions = Exercise(
                     for t in range(1, len(ids))
                 ]
             ).detach(),
-            "Those are logits. `log_softmax` makes log-chances of them.",
+            "Those are logits. `log_softmax` makes log-probabilities of them.",
         ),
-        "chances": (
-            lambda model, ids: sliding(model, ids).exp(),
-            "Those are chances. Give back their logarithms: `log_softmax`.",
+        "probabilities": (
+            lambda model, ids: reference_next_log_probabilities(model, ids).exp(),
+            "Those are probabilities. Give back their logarithms: `log_softmax`.",
         ),
         "one late": (
-            lambda model, ids: expected(model.eval(), torch.cat([ids[1:], ids[:1]])),
+            lambda model, ids: log_probabilities_before(
+                model.eval(), torch.cat([ids[1:], ids[:1]])
+            ),
             "Row 0 is about the id at 1, and is made from the id at 0 alone. Yours"
             " already contains what it should predict.",
         ),
     },
     praise="what the model expected, each time with all the past it can hold.",
-    part="predictions",
+    part="next_log_probabilities",
 )

@@ -8,20 +8,20 @@ from torch import Tensor
 from gpt_lib.check.exercise import Exercise
 
 
-def split(x: Tensor, heads: int) -> Tensor:
+def reference_split_heads(x: Tensor, heads: int) -> Tensor:
     """Solution: cut the width, then bring heads in front of time."""
     B, T, C = x.shape
     return x.reshape(B, T, heads, C // heads).transpose(1, 2)
 
 
-def numbered(*shape: int) -> Tensor:
+def distinct_numbers(*shape: int) -> Tensor:
     """A tensor in which every number is different."""
     return torch.arange(float(torch.Size(shape).numel())).view(shape)
 
 
 split_heads = Exercise(
-    solution=split,
-    inputs=lambda: [(numbered(1, 4, 6), 2), (numbered(2, 3, 9), 3)],
+    solution=reference_split_heads,
+    inputs=lambda: [(distinct_numbers(1, 4, 6), 2), (distinct_numbers(2, 3, 9), 3)],
     mistakes={
         "view instead of transpose": (
             lambda x, heads: x.reshape(len(x), heads, x.size(1), -1),
@@ -41,7 +41,7 @@ split_heads = Exercise(
             " *slice*: view as (…, heads, C // heads), in this order.",
         ),
         "time and size swapped": (
-            lambda x, heads: split(x, heads).mT,
+            lambda x, heads: reference_split_heads(x, heads).mT,
             "Your last two dimensions are (H, T): time must come before the head size.",
         ),
     },
@@ -50,15 +50,15 @@ split_heads = Exercise(
 )
 
 
-def merge(x: Tensor) -> Tensor:
+def reference_merge_heads(x: Tensor) -> Tensor:
     """Solution: bring time back in front, then join the slices."""
     B, N, T, H = x.shape
     return x.transpose(1, 2).reshape(B, T, N * H)
 
 
 merge_heads = Exercise(
-    solution=merge,
-    inputs=lambda: [(numbered(1, 2, 4, 3),), (numbered(2, 3, 3, 2),)],
+    solution=reference_merge_heads,
+    inputs=lambda: [(distinct_numbers(1, 2, 4, 3),), (distinct_numbers(2, 3, 3, 2),)],
     mistakes={
         "view instead of transpose": (
             lambda x: x.reshape(x.size(0), x.size(2), -1),
@@ -87,57 +87,67 @@ merge_heads = Exercise(
 Mix = Callable[[Tensor], Tensor]
 
 
-def running_sum(x: Tensor) -> Tensor:
-    """A mixing that bends, so that before and after it differ."""
+def running_sum_relu(x: Tensor) -> Tensor:
+    """Mixes positions, and is not linear: adding before and after it differ."""
     return x.cumsum(dim=1).relu()
 
 
-def read_in_place(ids: Tensor, embed: Tensor, position: Tensor, mix: Mix) -> Tensor:
-    """Solution: characters and places, then the mixing."""
-    return mix(embed[ids] + position[: ids.size(1)])
+def reference_embed_and_mix(
+    ids: Tensor, embed: Tensor, position_embedding: Tensor, mix: Mix
+) -> Tensor:
+    """Solution: token and position embeddings are added, then mixed."""
+    return mix(embed[ids] + position_embedding[: ids.size(1)])
 
 
-def read_inputs() -> list[tuple]:
+def embed_and_mix_inputs() -> list[tuple]:
     """Two batches; the context is longer than the text, and V than the context."""
-    dice = torch.Generator().manual_seed(0)
-    embed, position = (torch.randn(n, 4, generator=dice) for n in (9, 6))
+    generator = torch.Generator().manual_seed(0)
+    embed, position_embedding = (torch.randn(n, 4, generator=generator) for n in (9, 6))
     ids = torch.tensor([[5, 0, 3, 3], [2, 2, 1, 5]])
     return [
-        (ids, embed, position, running_sum),
-        (ids[:, :3], embed, position, torch.tanh),
+        (ids, embed, position_embedding, running_sum_relu),
+        (ids[:, :3], embed, position_embedding, torch.tanh),
     ]
 
 
-read = Exercise(
-    solution=read_in_place,
-    inputs=read_inputs,
+embed_and_mix = Exercise(
+    solution=reference_embed_and_mix,
+    inputs=embed_and_mix_inputs,
     mistakes={
         "position added after the block": (
-            lambda ids, embed, position, mix: mix(embed[ids]) + position[: ids.size(1)],
+            lambda ids, embed, position_embedding, mix: (
+                mix(embed[ids]) + position_embedding[: ids.size(1)]
+            ),
             "You added the positions after the mixing: the heads have already looked,"
             " and saw a bag. Add them before.",
         ),
         "no positions": (
-            lambda ids, embed, position, mix: mix(embed[ids]),
+            lambda ids, embed, position_embedding, mix: mix(embed[ids]),
             "The positions are never used.",
         ),
         "position of the character": (
-            lambda ids, embed, position, mix: mix(embed[ids] + position[ids]),
-            "You looked up the position table by *character*. The row is the place in"
-            " the sequence: 0, 1, … T − 1.",
-        ),
-        "last places": (
-            lambda ids, embed, position, mix: mix(
-                embed[ids] + position[-ids.size(1) :]
+            lambda ids, embed, position_embedding, mix: mix(
+                embed[ids] + position_embedding[ids]
             ),
-            "You took the last T places of the table. A text begins at place 0.",
+            "You looked up the position embedding by *character*. The row is the"
+            " position in the sequence: 0, 1, … T − 1.",
+        ),
+        "last positions": (
+            lambda ids, embed, position_embedding, mix: mix(
+                embed[ids] + position_embedding[-ids.size(1) :]
+            ),
+            "You took the last T rows of the embedding. A text begins at position 0.",
         ),
         "multiplied": (
-            lambda ids, embed, position, mix: mix(embed[ids] * position[: ids.size(1)]),
+            lambda ids, embed, position_embedding, mix: mix(
+                embed[ids] * position_embedding[: ids.size(1)]
+            ),
             "You multiplied. Positions are *added*.",
         ),
         "not mixed": (
-            lambda ids, embed, position, mix: embed[ids] + position[: ids.size(1)],
+            lambda ids, embed, position_embedding, mix: (
+                embed[ids] + position_embedding[: ids.size(1)]
+            ),
             "`mix` is never called.",
         ),
     },

@@ -6,13 +6,13 @@ from torch import Tensor
 from gpt_lib.check.exercise import Exercise
 
 
-def by_its_loudness(x: Tensor) -> Tensor:
+def reference_rms_norm(x: Tensor) -> Tensor:
     """Solution: divided by the root of the mean square."""
     return x / x.square().mean(dim=-1, keepdim=True).sqrt()
 
 
 rms_norm = Exercise(
-    solution=by_its_loudness,
+    solution=reference_rms_norm,
     inputs=lambda: [
         (torch.tensor([3.0, 4.0]),),
         (torch.tensor([[1.0, 2, 3, 4], [-5, 0, 5, 10]]),),
@@ -25,7 +25,7 @@ rms_norm = Exercise(
             " length is √C.",
         ),
         "LayerNorm": (
-            lambda x: by_its_loudness(x - x.mean(dim=-1, keepdim=True)),
+            lambda x: reference_rms_norm(x - x.mean(dim=-1, keepdim=True)),
             "You took the mean away first: that is LayerNorm without its weights.",
         ),
         "no root": (
@@ -34,110 +34,112 @@ rms_norm = Exercise(
         ),
         "over everything": (
             lambda x: x / x.square().mean().sqrt(),
-            "One number for all vectors: each has a loudness of its own (dim=-1).",
+            "One number for all vectors: each has a scale of its own (dim=-1).",
         ),
         "mean of sizes": (
             lambda x: x / x.abs().mean(dim=-1, keepdim=True),
             "That is the mean size; the squares are asked for.",
         ),
     },
-    praise="loudness 1, direction as it was.",
+    praise="mean square 1, direction as it was.",
 )
 
 
-def turned(x: Tensor, angle: Tensor, first: int = 0, sign: float = 1.0) -> Tensor:
-    """Solution: row t by t times the angles."""
-    turns = torch.arange(first, first + len(x))[:, None] * angle * sign
+def reference_apply_rotary(
+    x: Tensor, angle: Tensor, first: int = 0, sign: float = 1.0
+) -> Tensor:
+    """Solution: row t is turned by t times the angles."""
+    angles = torch.arange(first, first + len(x))[:, None] * angle * sign
     a, b = x.chunk(2, dim=-1)
-    cos, sin = turns.cos(), turns.sin()
+    cos, sin = angles.cos(), angles.sin()
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
 
 
-def neighbours(x: Tensor, angle: Tensor) -> Tensor:
-    """Mistake: number 2i turns with 2i + 1."""
-    turns = torch.arange(len(x))[:, None] * angle
+def neighbours_paired(x: Tensor, angle: Tensor) -> Tensor:
+    """Mistake: component 2i turns with 2i + 1."""
+    angles = torch.arange(len(x))[:, None] * angle
     a, b = x[:, 0::2], x[:, 1::2]
-    cos, sin = turns.cos(), turns.sin()
+    cos, sin = angles.cos(), angles.sin()
     return torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-1).flatten(1)
 
 
-def stretched(x: Tensor, angle: Tensor) -> Tensor:
+def both_sines_positive(x: Tensor, angle: Tensor) -> Tensor:
     """Mistake: both halves get plus."""
-    turns = torch.arange(len(x))[:, None] * angle
+    angles = torch.arange(len(x))[:, None] * angle
     a, b = x.chunk(2, dim=-1)
-    cos, sin = turns.cos(), turns.sin()
+    cos, sin = angles.cos(), angles.sin()
     return torch.cat([a * cos + b * sin, b * cos + a * sin], dim=-1)
 
 
-def rows(count: int, size: int) -> tuple[Tensor, Tensor]:
-    """Vectors, and a speed for each pair."""
-    dice = torch.Generator().manual_seed(size)
-    x = torch.randn(count, size, generator=dice)
+def vectors_and_angles(count: int, size: int) -> tuple[Tensor, Tensor]:
+    """Vectors (T, H), and an angle for each pair of components (H/2,)."""
+    generator = torch.Generator().manual_seed(size)
+    x = torch.randn(count, size, generator=generator)
     return x, 0.5 ** torch.arange(size // 2)
 
 
-turn = Exercise(
-    solution=turned,
-    inputs=lambda: [rows(3, 2), rows(5, 8)],
+apply_rotary = Exercise(
+    solution=reference_apply_rotary,
+    inputs=lambda: [vectors_and_angles(3, 2), vectors_and_angles(5, 8)],
     mistakes={
         "the other way": (
-            lambda x, angle: turned(x, angle, sign=-1.0),
+            lambda x, angle: reference_apply_rotary(x, angle, sign=-1.0),
             "You turn the other way round: the minus belongs to the first half.",
         ),
         "from one": (
-            lambda x, angle: turned(x, angle, first=1),
-            "The first row has place 0, and does not turn.",
+            lambda x, angle: reference_apply_rotary(x, angle, first=1),
+            "The first row has position 0, and does not turn.",
         ),
         "neighbours": (
-            neighbours,
-            "You paired neighbours, 2i with 2i + 1; number i turns with i + H/2.",
+            neighbours_paired,
+            "You paired neighbours, 2i with 2i + 1; component i turns with i + H/2.",
         ),
         "longer": (
-            stretched,
+            both_sines_positive,
             "Your vectors change their length: one of the two sines is negative.",
         ),
         "all alike": (
-            lambda x, angle: turned(x, angle[:1].expand_as(angle)),
+            lambda x, angle: reference_apply_rotary(x, angle[:1].expand_as(angle)),
             "Every pair turns at the speed of the first; each has its own.",
         ),
     },
-    praise="places as angles: only their difference is left in a score.",
+    praise="positions as angles: only their difference is left in a score.",
 )
 
 
-def each_so_often(part: Tensor, heads: int) -> Tensor:
-    """Solution: neighbours share."""
-    return part.repeat_interleave(heads // part.size(1), dim=1)
+def reference_repeat_kv(keys: Tensor, heads: int) -> Tensor:
+    """Solution: neighbouring query heads share a key head."""
+    return keys.repeat_interleave(heads // keys.size(1), dim=1)
 
 
-shared = Exercise(
-    solution=each_so_often,
+repeat_kv = Exercise(
+    solution=reference_repeat_kv,
     inputs=lambda: [
         (torch.arange(24.0).view(1, 2, 3, 4), 4),
         (torch.arange(12.0).view(2, 3, 1, 2), 6),
         (torch.arange(8.0).view(1, 2, 2, 2), 2),
     ],
     mistakes={
-        "in turns": (
-            lambda part, heads: part.repeat(1, heads // part.size(1), 1, 1),
+        "alternating": (
+            lambda keys, heads: keys.repeat(1, heads // keys.size(1), 1, 1),
             "Your copies go 0, 1, 0, 1; neighbours share: 0, 0, 1, 1.",
         ),
         "too many": (
-            lambda part, heads: part.repeat_interleave(heads, dim=1),
+            lambda keys, heads: keys.repeat_interleave(heads, dim=1),
             "Each key head is copied `heads` times; together there must be `heads`.",
         ),
         "along time": (
-            lambda part, heads: part.repeat_interleave(heads // part.size(1), dim=2),
+            lambda keys, heads: keys.repeat_interleave(heads // keys.size(1), dim=2),
             "You repeated positions; the heads are dimension 1.",
         ),
         "the first for all": (
-            lambda part, heads: part[:, :1].expand(-1, heads, -1, -1),
+            lambda keys, heads: keys[:, :1].expand(-1, heads, -1, -1),
             "Every query head gets key head 0.",
         ),
         "as they are": (
-            lambda part, heads: part,
+            lambda keys, heads: keys,
             "There are still K heads; every query head needs one.",
         ),
     },
-    praise="fewer keys to keep, and every head has one to ask.",
+    praise="fewer keys to cache, and every query head has one.",
 )

@@ -6,15 +6,16 @@ from torch import Tensor
 from gpt_lib.check.exercise import Exercise
 
 Pair = tuple[Tensor, Tensor]
+Parts = tuple[Tensor, Tensor, Tensor]  # training, validation, test
 
 
-def shift(window: Tensor) -> Pair:
-    """Solution: what is read, and the same moved by one."""
+def reference_inputs_and_targets(window: Tensor) -> Pair:
+    """Solution: the inputs, and the same ids moved by one."""
     return window[..., :-1], window[..., 1:]
 
 
 inputs_and_targets = Exercise(
-    solution=shift,
+    solution=reference_inputs_and_targets,
     inputs=lambda: [
         (torch.tensor([5, 3, 8, 8, 1]),),
         (torch.arange(12).view(2, 6),),
@@ -45,117 +46,140 @@ inputs_and_targets = Exercise(
 )
 
 
-def cut(ids: Tensor, context: int = 1) -> Pair:
-    """Solution: one cut at nine tenths; too short a text is refused."""
-    at = int(0.9 * len(ids))
-    if min(at, len(ids) - at) < context + 1:
+def reference_split(ids: Tensor, context: int = 1) -> Parts:
+    """Solution: one cut at nine tenths; a text that is too short is an error."""
+    cut = int(0.9 * len(ids))
+    if min(cut, len(ids) - cut) < context + 1:
         raise ValueError(
-            f"a text of {len(ids)} characters leaves {len(ids) - at} for validation,"
+            f"a text of {len(ids)} ids leaves {len(ids) - cut} for validation,"
             f" and a context of {context} needs {context + 1}: give a text of at least"
-            f" {10 * (context + 1)} characters, or a smaller context"
+            f" {10 * (context + 1)} ids, or a smaller context"
         )
-    return ids[:at], ids[at:]
+    return ids[:cut], ids[cut:], ids[cut:]
 
 
-def every_tenth(ids: Tensor, context: int = 1) -> Pair:
-    """Mistake: hidden characters with visible neighbours."""
-    hidden = torch.arange(len(ids)) % 10 == 9
-    return ids[~hidden], ids[hidden]
+def hold_out_every_tenth(ids: Tensor, context: int = 1) -> Parts:
+    """Mistake: the ids held out are neighbours of those in training."""
+    held_out = torch.arange(len(ids)) % 10 == 9
+    return ids[~held_out], ids[held_out], ids[held_out]
 
 
-split = Exercise(
-    solution=cut,
+def hold_out_too_little(ids: Tensor, context: int = 1) -> Parts:
+    """Mistake: the first id after the cut is in no part."""
+    train, validation, test = reference_split(ids)
+    return train, validation[1:], test[1:]
+
+
+def train_on_everything(ids: Tensor, context: int = 1) -> Parts:
+    """Mistake: the parts held out are in the training part, too."""
+    return ids, *reference_split(ids)[1:]
+
+
+train_validation_test_split = Exercise(
+    solution=reference_split,
     inputs=lambda: [(torch.arange(100),), (torch.arange(57) * 3,)],
     mistakes={
         "overlap": (
-            lambda ids, context=1: (ids, ids[int(0.9 * len(ids)) :]),
+            train_on_everything,
             "Your validation part is also in the training part: the exam was handed out"
             " with the homework.",
         ),
         "swapped": (
-            lambda ids, context=1: cut(ids)[::-1],
-            "The two parts are swapped: the long one, for training, comes first.",
+            lambda ids, context=1: reference_split(ids)[::-1],
+            "The parts are swapped: the long one, for training, comes first.",
         ),
         "a tenth for training": (
-            lambda ids, context=1: (ids[: len(ids) // 10], ids[len(ids) // 10 :]),
+            lambda ids, context=1: (
+                ids[: len(ids) // 10],
+                ids[len(ids) // 10 :],
+                ids[len(ids) // 10 :],
+            ),
             "You train on a tenth and validate on the rest: it is the other way round.",
         ),
         "every tenth": (
-            every_tenth,
+            hold_out_every_tenth,
             "Every tenth character is hidden between two visible neighbours, which give"
             " it away. Hide one long piece at the end instead.",
         ),
         "one lost": (
-            lambda ids, context=1: (cut(ids)[0], cut(ids)[1][1:]),
-            "One character is in neither part. The slices `[:at]` and `[at:]` meet.",
+            hold_out_too_little,
+            "One character is in no part. The slices `[:cut]` and `[cut:]` meet.",
+        ),
+        "no test": (
+            lambda ids, context=1: reference_split(ids)[:2],
+            "The third part is missing: return the last tenth twice, for validation and"
+            " for the test.",
         ),
     },
-    praise="the two parts meet, share nothing, and the exam stays unseen.",
-    part="split",
+    praise="the parts meet, training shares nothing, and the exam stays unseen.",
+    part="train_validation_test_split",
 )
 
 
-def mean_surprise(counted: Tensor, scored: Tensor, vocab_size: int) -> float:
-    """Add-one frequencies of one text, scored on another."""
+def add_one_loss(counted: Tensor, scored: Tensor, vocab_size: int) -> float:
+    """Mean surprisal of ids `scored` under the add-one frequencies of ids `counted`."""
     counts = counted.bincount(minlength=vocab_size) + 1
-    return -(counts / counts.sum()).log()[scored].mean().item()
+    return -(counts / counts.sum()).log()[scored.long()].mean().item()
 
 
-def unigram(train: Tensor, validation: Tensor, vocab_size: int) -> float:
-    """Solution: count in one part, score the targets of the other."""
-    return mean_surprise(train, validation[1:], vocab_size)
+def reference_unigram_loss(train: Tensor, validation: Tensor, vocab_size: int) -> float:
+    """Solution: frequencies of `train`, scored on the targets of `validation`."""
+    return add_one_loss(train, validation[1:], vocab_size)
 
 
-def unsmoothed(train: Tensor, validation: Tensor, vocab_size: int) -> float:
-    """Mistake: counts that start at zero."""
+def count_from_zero(train: Tensor, validation: Tensor, vocab_size: int) -> float:
+    """Mistake: counts start at zero."""
     counts = train.bincount(minlength=vocab_size)
-    return -(counts / counts.sum()).log()[validation[1:]].mean().item()
+    return -(counts / counts.sum()).log()[validation[1:].long()].mean().item()
 
 
 unigram_loss = Exercise(
-    solution=unigram,
+    solution=reference_unigram_loss,
     inputs=lambda: [
         (torch.tensor([0, 0, 1, 2, 0, 1]), torch.tensor([2, 0, 1, 3]), 4),
         (torch.tensor([1, 1, 1, 0]), torch.tensor([2, 1, 1, 0, 1]), 3),
     ],
     mistakes={
         "peeked": (
-            lambda train, validation, vocab_size: mean_surprise(
+            lambda train, validation, vocab_size: add_one_loss(
                 validation, validation[1:], vocab_size
             ),
             "You counted in the validation part, the very text you score. Count in"
             " `train`: a bet is made before the cards are shown.",
         ),
         "training loss": (
-            lambda train, validation, vocab_size: mean_surprise(
+            lambda train, validation, vocab_size: add_one_loss(
                 train, train[1:], vocab_size
             ),
             "You scored the training part. That says how well you remember, not how"
             " well you guess.",
         ),
         "bits": (
-            lambda *given: unigram(*given) / torch.tensor(2.0).log().item(),
+            lambda *arguments: (
+                reference_unigram_loss(*arguments) / torch.tensor(2.0).log().item()
+            ),
             "That is the right loss in bits (log to base 2). This course measures in"
             " nats: use the natural logarithm, `.log()`.",
         ),
         "sum": (
             lambda train, validation, vocab_size: (
-                unigram(train, validation, vocab_size) * (len(validation) - 1)
+                reference_unigram_loss(train, validation, vocab_size)
+                * (len(validation) - 1)
             ),
             "That is the total surprise; divide by the number of targets, so that texts"
             " of different length can be compared.",
         ),
         "no minus": (
-            lambda *given: -unigram(*given),
+            lambda *arguments: -reference_unigram_loss(*arguments),
             "The sign is wrong: log p is negative, and surprise is −log p.",
         ),
         "unsmoothed": (
-            unsmoothed,
+            count_from_zero,
             "A character that `train` lacks gets probability 0, and the loss becomes"
             " infinite. Start every count at one.",
         ),
         "first scored": (
-            lambda train, validation, vocab_size: mean_surprise(
+            lambda train, validation, vocab_size: add_one_loss(
                 train, validation, vocab_size
             ),
             "You scored the first character too. It is never a target: nothing comes"

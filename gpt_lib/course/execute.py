@@ -9,7 +9,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from gpt_lib.course import export
-from gpt_lib.course.jupyter_hook import keep_twins
+from gpt_lib.course.jupyter_hook import keep_fallbacks
 
 SECONDS_PER_CELL = 300
 
@@ -17,9 +17,9 @@ SECONDS_PER_CELL = 300
 def execute(path: Path) -> None:
     """Run the notebook at `path` on a fresh kernel and save it with its outputs.
 
-    The module is exported first, so the last cell of the lesson finds it in place.
+    The modules are exported first, because the last cell of the lesson compares them.
     """
-    export.write(path)
+    export.export_notebook(path)
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
@@ -30,7 +30,7 @@ def execute(path: Path) -> None:
         resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()
-    keep_twins({"type": "notebook", "content": notebook})
+    keep_fallbacks({"type": "notebook", "content": notebook})
     leave_out_machine(notebook)
     nbformat.write(notebook, path)
 

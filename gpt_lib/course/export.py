@@ -1,6 +1,18 @@
-"""From a lesson to its module, and the proof that the two agree.
+"""From a lesson to its modules, and the proof that they agree.
 
-The cells marked `#| export`, in their order and formatted by ruff, are the module.
+The cells marked `#| export`, in their order and formatted by ruff, are the lesson's
+module; its docstring is the quote (`> `) in the title cell. A lesson with two subjects
+marks the cells of the second `#| export NAME`, for gpt_lib/NAME.py, whose docstring is
+a quote of its own, below the first one:
+
+    > What the lesson promises.
+
+    > `NAME`: what this module holds.
+
+What a module uses of the lesson's modules before it is imported for it: an imported
+name is copied with its import, any other comes `from .first import name`. Such an
+import in a cell would bring the library's old version into the kernel.
+
 `make export` writes every module; the last cell of a lesson writes its own. With
 `GPT_EXPORT=check` in the environment nothing is written and a difference is an error,
 so that re-executing a lesson can never repair the module it is meant to test.
@@ -14,24 +26,36 @@ import linecache
 import os
 import re
 import subprocess
+import symtable
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 import nbformat
 from nbdev.export import nb_export
-from nbformat import NotebookNode
+from nbformat import NotebookNode, v4
 from ruff import find_ruff_bin
 
 import gpt_lib
 
 ROOT = Path(gpt_lib.__file__).resolve().parents[1]
+LESSON_FILE = re.compile(r"\d\d[a-z]?_\w+\.ipynb")  # 09_generation, 09b_beam
+EXPORT = re.compile(r"#\|\s*export(?:[ \t]+(\w+))?\s*$", re.MULTILINE)
+# Everything that is meant as the directive, on whatever line and with whatever name.
+LIKE_EXPORT = re.compile(r"^#\|\s*export.*$", re.MULTILINE)
+
+
+# Which lessons there are
 
 
 def lessons(root: Path = ROOT) -> list[Path]:
     """The notebooks in reading order."""
-    return sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    paths = (root / "notebooks").glob("*.ipynb")
+    return sorted(path for path in paths if LESSON_FILE.fullmatch(path.name))
 
 
 def find_lesson(name: str, root: Path = ROOT) -> Path:
@@ -52,194 +76,374 @@ def is_called(stem: str, name: str) -> bool:
     return name.removesuffix(".ipynb") in (stem, *stem.split("_", 1))
 
 
+# What a notebook says about its modules
+
+
 def code_cells(notebook: NotebookNode) -> list[str]:
     """The sources of the code cells, top to bottom."""
     return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def is_export(source: str) -> bool:
+    """Whether a cell with this source is exported."""
+    return EXPORT.match(source) is not None
+
+
 def exported_cells(notebook: NotebookNode) -> list[str]:
-    """The sources of the cells marked `#| export`."""
+    """The sources of the cells marked `#| export`, whatever module they belong to."""
     return [source for source in code_cells(notebook) if is_export(source)]
 
 
-def is_export(source: str) -> bool:
-    """Whether nbdev exports a cell with this source."""
-    return re.match(r"#\|\s*export\s*$", source, re.MULTILINE) is not None
+def cells_by_module(notebook: NotebookNode) -> dict[str, list[str]]:
+    """Module -> its cells' sources: the lesson's own module first, then the others.
+
+    Empty for a notebook that names no module with `#| default_exp`.
+    """
+    first = default_module(notebook)
+    if first is None:
+        return {}
+    cells: dict[str, list[str]] = {first: []}
+    for source in exported_cells(notebook):
+        cells.setdefault(EXPORT.match(source)[1] or first, []).append(source)
+    return cells
 
 
-def misplaced_directives(notebook: NotebookNode) -> list[str]:
-    """First lines of the cells that nbdev skips silently: `#| export` not on line 1."""
-    directive = re.compile(r"^#\|\s*export\s*$", re.MULTILINE)
-    return [
-        source.splitlines()[0]
-        for source in code_cells(notebook)
-        if directive.search(source) and not is_export(source)
-    ]
-
-
-def module_name(notebook: NotebookNode) -> str | None:
+def default_module(notebook: NotebookNode) -> str | None:
     """What `#| default_exp` names, or None for a notebook that exports nothing."""
     for source in code_cells(notebook):
-        if found := re.match(r"#\|\s*default_exp\s+(\w+)\s*$", source, re.MULTILINE):
-            return found[1]
+        if match := re.match(r"#\|\s*default_exp\s+(\w+)\s*$", source, re.MULTILINE):
+            return match[1]
     return None
 
 
-def render(path: Path) -> str:
-    """The module that the notebook at `path` stands for.
+def module_names(notebook: NotebookNode) -> list[str]:
+    """The modules that a notebook exports, in the order in which they may import."""
+    return list(cells_by_module(notebook))
+
+
+def misplaced_directives(notebook: NotebookNode) -> list[str]:
+    """First lines of cells that would be skipped silently.
+
+    Their `#| export` is not on line 1, or is followed by more than one word.
+    """
+    return [
+        source.splitlines()[0]
+        for source in code_cells(notebook)
+        if LIKE_EXPORT.search(source) and not is_export(source)
+    ]
+
+
+def module_quotes(notebook: NotebookNode) -> list[str]:
+    """The quotes in the title cell: the docstrings of the lesson's modules."""
+    titles = [cell.source for cell in notebook.cells if cell.source.startswith("# ")]
+    quotes = re.findall(r"(?:^> .*\n?)+", titles[0], re.MULTILINE) if titles else []
+    return [re.sub(r"^> ", "", quote, flags=re.MULTILINE).strip() for quote in quotes]
+
+
+def docstring_of(notebook: NotebookNode, name: str) -> str:
+    """The docstring of module `name`; that of the lesson's own may be empty.
 
     Raises:
-        ValueError: the notebook names no module, or marks a cell where nbdev is blind.
+        ValueError: no quote begins with the name of a second module.
     """
-    notebook = nbformat.read(path, as_version=4)
-    name = module_name(notebook)
-    if name is None:
-        raise ValueError(
-            f"{path.name} has no `#| default_exp` cell, so it names no module"
-        )
+    quotes = module_quotes(notebook)
+    if name == default_module(notebook):
+        return quotes[0] if quotes else ""
+    for quote in quotes[1:]:
+        if quote.startswith(f"`{name}`: "):
+            return quote.removeprefix(f"`{name}`: ")
+    raise ValueError(
+        f"`#| export {name}` needs a quote of its own in the title cell, below the"
+        f" lesson's: > `{name}`: what gpt_lib/{name}.py holds"
+    )
+
+
+def targets_of(path: Path) -> list[Path]:
+    """The module files that belong to the notebook at `path`, in reading order."""
+    names = module_names(nbformat.read(path, as_version=4))
+    return [path.parents[1] / "gpt_lib" / f"{name}.py" for name in names]
+
+
+# From notebook to source
+
+
+def render(path: Path) -> dict[str, str]:
+    """Module name -> source, for the modules of the notebook at `path`.
+
+    Raises:
+        ValueError: the notebook names no module, marks a cell where nbdev does not
+            look, or has no docstring for a second module.
+    """
+    return dict(render_modules(path.name, path.read_text(encoding="utf-8")))
+
+
+@cache
+def render_modules(file: str, content: str) -> tuple[tuple[str, str], ...]:
+    """Names and sources of the modules of a notebook, from its file's content."""
+    notebook = nbformat.reads(content, as_version=4)
+    cells = cells_by_module(notebook)
+    if not cells:
+        raise ValueError(f"{file} has no `#| default_exp` cell, so it names no module")
     if misplaced := misplaced_directives(notebook):
         raise ValueError(
-            f"{path.name}: `#| export` must be line 1 of its cell,"
-            f" but one cell begins with {misplaced[0]!r}"
+            f"{file}: `#| export` must be line 1 of its cell, alone or with the name of"
+            f" one module, but one cell begins with {misplaced[0]!r}"
         )
+    return tuple((name, render_module(file, notebook, name)) for name in cells)
+
+
+def render_module(file: str, notebook: NotebookNode, name: str) -> str:
+    """One module, by nbdev, which with `solo_nb` can write only the first one.
+
+    So nbdev sees a notebook that exports nothing else.
+    """
+    try:
+        quote = docstring_of(notebook, name).replace("\n", "\n> ")
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+    sources, imports = cells_by_module(notebook)[name], sibling_imports(notebook, name)
+    sources = [EXPORT.sub("#| export", source, count=1) for source in sources]
+    sources = [f"#| default_exp {name}", *imports, *sources]
+    title = v4.new_markdown_cell(f"# {file}\n\n> {quote}" if quote else "")
+    cells = [title, *map(v4.new_code_cell, sources)]
     with tempfile.TemporaryDirectory() as folder:
         # nbdev makes imports relative only in a folder called gpt_lib, and writes the
         # notebook's path as seen from there.
-        copy = Path(folder, "notebooks", path.name)
+        copy = Path(folder, "notebooks", file)
         copy.parent.mkdir()
-        nbformat.write(notebook, copy)
+        nbformat.write(v4.new_notebook(cells=cells), copy)
         library = Path(folder, "gpt_lib")
         nb_export(copy, lib_path=library, solo_nb=True)
-        return format_code((library / f"{name}.py").read_text(encoding="utf-8"))
+        module = (library / f"{name}.py").read_text(encoding="utf-8")
+    if imports:
+        module = run_ruff(["check", "--select=I", "--fix-only", "--quiet"], module)
+    return run_ruff(["format"], module)
 
 
-def format_code(source: str) -> str:
-    """`source` as `ruff format` writes it under this project's settings."""
-    command = [find_ruff_bin(), "format", "--stdin-filename", "gpt_lib/module.py", "-"]
-    done = subprocess.run(
+def run_ruff(command: list[str], source: str) -> str:
+    """`source` as ruff changes it under this project's settings."""
+    command = [find_ruff_bin(), *command, "--stdin-filename", "gpt_lib/module.py", "-"]
+    result = subprocess.run(
         command, input=source, capture_output=True, text=True, cwd=ROOT
     )
-    if done.returncode:
-        raise ValueError(f"the exported code is not Python: {done.stderr.strip()}")
-    return done.stdout
+    if result.returncode:
+        raise ValueError(f"the exported code is not Python: {result.stderr.strip()}")
+    return result.stdout
 
 
-def difference(path: Path) -> str | None:
-    """What first differs between the library and the module at `path`, or None."""
-    target = target_of(path)
-    if not target.exists():
-        return f"gpt_lib/{target.name} is missing: run `make export`"
-    ours, theirs = target.read_text(encoding="utf-8"), render(path)
-    if ours == theirs:
-        return None
-    lines = difflib.unified_diff(ours.splitlines(), theirs.splitlines(), n=0)
-    changed = next(line for line in list(lines)[2:] if line[0] in "+-")
-    return (
-        f"gpt_lib/{target.name} is not what {path.name} exports, first at {changed!r}:"
-        " run `make export`"
-    )
+def sibling_imports(notebook: NotebookNode, name: str) -> list[str]:
+    """A cell that imports what module `name` uses of its lesson's modules before it.
+
+    Empty where it uses nothing of them.
+    """
+    cells = cells_by_module(notebook)
+    needed = free_names("\n".join(cells[name]))
+    lines = []
+    for other in reversed(list(cells)[: list(cells).index(name)]):
+        for node in parse_statements("\n".join(cells[other])):
+            names = sorted(names_bound_by(node) & needed)
+            needed -= set(names)
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                aliases = [alias for alias in node.names if bound_by(alias) in names]
+                lines += [
+                    ast.unparse(import_of_names(node, [alias])) for alias in aliases
+                ]
+            elif names:
+                lines.append(f"from gpt_lib.{other} import {', '.join(names)}")
+    return ["\n".join(["#| export", *lines])] if lines else []
 
 
-def target_of(path: Path) -> Path:
-    """The module file that belongs to the notebook at `path`."""
-    name = module_name(nbformat.read(path, as_version=4))
-    return path.parents[1] / "gpt_lib" / f"{name}.py"
+def import_of_names(
+    node: ast.Import | ast.ImportFrom, names: list[ast.alias]
+) -> ast.Import | ast.ImportFrom:
+    """The same import of fewer names."""
+    if isinstance(node, ast.Import):
+        return ast.Import(names)
+    return ast.ImportFrom(node.module, names, node.level)
 
 
-def load(path: Path, stem: str) -> ModuleType:
-    """Run the file at `path` as `gpt_lib.<stem>`; what is imported stays as it is."""
-    specification = importlib.util.spec_from_file_location(f"gpt_lib.{stem}", path)
+def free_names(source: str) -> set[str]:
+    """The names that `source` uses but does not bind at its top level."""
+    try:
+        tables = [symtable.symtable(source, "cells", "exec")]
+    except SyntaxError:
+        return set()
+    names: set[str] = set()
+    for table in tables:  # which grows by the tables of functions and classes
+        tables += table.get_children()
+        for symbol in table.get_symbols():
+            if symbol.is_referenced() and (table is tables[0] or symbol.is_global()):
+                names.add(symbol.get_name())
+    return names - bound_names(source)
+
+
+def parse_statements(source: str) -> list[ast.stmt]:
+    """The statements of `source`; none if it is not Python."""
+    try:
+        return ast.parse(source).body
+    except SyntaxError:  # the kernel keeps what it could not run, too
+        return []
+
+
+def bound_names(source: str) -> set[str]:
+    """The names that running `source` binds at the top level."""
+    return set().union(*map(names_bound_by, parse_statements(source)))
+
+
+def names_bound_by(node: ast.stmt) -> set[str]:
+    """The names that a definition, an import or an assignment binds."""
+    match node:
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            return {name}
+        case ast.Import() | ast.ImportFrom():
+            return set(map(bound_by, node.names))
+        case (
+            ast.Assign(targets=[ast.Tuple(elts=targets)]) | ast.Assign(targets=targets)
+        ):
+            return {ast.unparse(target) for target in targets}
+        case ast.AnnAssign(target=target):
+            return {ast.unparse(target)}
+    return set()
+
+
+def bound_by(alias: ast.alias) -> str:
+    """The name that one name of an import binds: `import os.path` binds os."""
+    return alias.asname or alias.name.partition(".")[0]
+
+
+# Between notebook and library
+
+
+def first_difference(path: Path) -> str | None:
+    """What first differs between the library and the notebook at `path`, or None."""
+    modules = render(path)
+    for target in targets_of(path):
+        if not target.exists():
+            return f"gpt_lib/{target.name} is missing: run `make export`"
+        ours, theirs = target.read_text(encoding="utf-8"), modules[target.stem]
+        if ours != theirs:
+            lines = difflib.unified_diff(ours.splitlines(), theirs.splitlines(), n=0)
+            changed = next(line for line in list(lines)[2:] if line[0] in "+-")
+            return (
+                f"gpt_lib/{target.name} is not what {path.name} exports, first at"
+                f" {changed!r}: run `make export`"
+            )
+    return None
+
+
+def load_module(path: Path, name: str) -> ModuleType:
+    """Run the file at `path` as `gpt_lib.<name>`; what is imported stays as it is."""
+    specification = importlib.util.spec_from_file_location(f"gpt_lib.{name}", path)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
 
 
-def write(path: Path) -> bool:
-    """Export the notebook at `path`; True if its module changed.
+def install_module(module: ModuleType) -> None:
+    """From now on, `import` gives this module."""
+    sys.modules[module.__name__] = module
+    setattr(gpt_lib, module.__name__.removeprefix("gpt_lib."), module)
 
-    The module is replaced in one step, and only by code that imports.
+
+@contextmanager
+def modules_restored(names: list[str]) -> Iterator[None]:
+    """Inside, modules of these names may be installed; afterwards the old ones are."""
+    before = {name: sys.modules.get(f"gpt_lib.{name}") for name in names}
+    try:
+        yield
+    finally:
+        for name, module in before.items():
+            if module:
+                install_module(module)
+            else:
+                sys.modules.pop(f"gpt_lib.{name}", None)
+                vars(gpt_lib).pop(name, None)
+
+
+def export_notebook(path: Path) -> bool:
+    """Export the notebook at `path`; True if one of its modules changed.
+
+    A module is replaced in one step, and none of them before all new code imports.
 
     Raises:
-        ImportError: the exported code does not import; the old module is untouched.
+        ImportError: the exported code does not import; the old modules are untouched.
     """
-    source, target = render(path), target_of(path)
-    if target.exists() and target.read_text(encoding="utf-8") == source:
+    modules, targets = render(path), targets_of(path)
+    changed = [
+        target
+        for target in targets
+        if not target.exists()
+        or target.read_text(encoding="utf-8") != modules[target.stem]
+    ]
+    if not changed:
         return False
-    candidate = target.with_name(f".{target.stem}.new.py")
-    candidate.write_text(source, encoding="utf-8")
+    candidates = {
+        target: target.with_name(f".{target.stem}.new.py") for target in targets
+    }
     try:
-        load(candidate, target.stem)
-        os.replace(candidate, target)
+        with modules_restored(list(modules)):
+            for target, candidate in candidates.items():
+                candidate.write_text(modules[target.stem], encoding="utf-8")
+                # A second module imports the first: the new one, not the library's.
+                install_module(load_module(candidate, target.stem))
+        for target in changed:
+            os.replace(candidates[target], target)
     except Exception as error:
         raise ImportError(
             f"{path.name} was not exported and gpt_lib/{target.name} is unchanged:"
             f" importing the new code raises {type(error).__name__}: {error}"
         ) from error
     finally:
-        candidate.unlink(missing_ok=True)
+        for candidate in candidates.values():
+            candidate.unlink(missing_ok=True)
     return True
 
 
-def bound_names(source: str) -> set[str]:
-    """The names that running `source` binds at the top level."""
-    try:
-        nodes = ast.parse(source).body
-    except SyntaxError:  # the kernel keeps what it could not run, too
-        return set()
-    names: set[str] = set()
-    for node in nodes:
-        match node:
-            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-                names.add(name)
-            case ast.Import() | ast.ImportFrom():
-                names |= {alias.asname or alias.name for alias in node.names}
-            case ast.Assign(targets=targets):
-                names |= {ast.unparse(target) for target in targets}
-            case ast.AnnAssign(target=target):
-                names.add(ast.unparse(target))
-    return names
-
-
-def unsaved(path: Path, cells_run: list[str]) -> str | None:
+def unsaved_name(path: Path, cells_run: list[str]) -> str | None:
     """A name that the kernel last bound in another way than the cells of `path` do."""
-    latest: dict[str, str] = {}
+    latest: dict[tuple[str | None, str], str] = {}
     for source in filter(is_export, cells_run):
-        latest |= dict.fromkeys(bound_names(source), source.strip())
+        module = EXPORT.match(source)[1]
+        for name in bound_names(source):
+            latest[module, name] = source.strip()
     for source in exported_cells(nbformat.read(path, as_version=4)):
+        module = EXPORT.match(source)[1]
         for name in sorted(bound_names(source)):
-            if latest.get(name) != source.strip():
+            if latest.get((module, name)) != source.strip():
                 return name
     return None
 
 
 def export_lesson(name: str) -> ModuleType:
-    """Export lesson `name` from its notebook and return the freshly loaded module.
+    """Export lesson `name` from its notebook and return its freshly loaded module.
 
-    What is exported is the file on disk, so it is first compared with the cells this
-    kernel ran.
+    A second module is loaded, too: `from gpt_lib import NAME` gives it. What is
+    exported is the file on disk, so it is first compared with the cells this kernel
+    ran.
 
     Raises:
         RuntimeError: the notebook is not saved, or not run, as it stands; or, under
-            `GPT_EXPORT=check`, the module differs from the notebook.
-        ImportError: the exported code does not import; the old module is kept.
+            `GPT_EXPORT=check`, a module differs from the notebook.
+        ImportError: the exported code does not import; the old modules are kept.
     """
     path = find_lesson(name)
-    target = target_of(path)
-    if different := unsaved(path, get_cells_run()):
+    if name := unsaved_name(path, get_cells_run()):
         raise RuntimeError(
-            f"{path.name} on disk and this kernel disagree about `{different}`:"
+            f"{path.name} on disk and this kernel disagree about `{name}`:"
             " run its cell, save first (Ctrl+S), then run this cell again"
         )
     if os.environ.get("GPT_EXPORT") == "check":
-        if reason := difference(path):
+        if reason := first_difference(path):
             raise RuntimeError(reason)
     else:
-        write(path)
-    module = load(target, target.stem)
-    sys.modules[module.__name__] = module
-    setattr(gpt_lib, target.stem, module)
-    print(f"gpt_lib/{target.name} is this lesson: {', '.join(public_names(module))}")
-    return module
+        export_notebook(path)
+    modules = []
+    for target in targets_of(path):
+        modules.append(module := load_module(target, target.stem))
+        install_module(module)
+        names = ", ".join(public_names(module))
+        print(f"gpt_lib/{target.name} is this lesson: {names}")
+    return modules[0]
 
 
 def get_cells_run() -> list[str]:
@@ -274,8 +478,9 @@ def main() -> None:
     parser.add_argument("lesson", nargs="*", help="such as 02 or bigram")
     names = parser.parse_args().lesson
     for path in [find_lesson(name) for name in names] or lessons():
-        state = "changed" if write(path) else "unchanged"
-        print(f"{path.name} -> gpt_lib/{target_of(path).name} ({state})")
+        state = "changed" if export_notebook(path) else "unchanged"
+        targets = ", ".join(f"gpt_lib/{target.name}" for target in targets_of(path))
+        print(f"{path.name} -> {targets} ({state})")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import sys
 
-from gpt_lib.text import load_text
+from gpt_lib.data import load_text
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
-"""What JupyterLab saves of a view: its twin, not the live widget.
+"""What JupyterLab saves of a view: its fallback, not the live widget.
 
 A saved widget cannot be revived without its kernel: a reopened notebook would show an
 error in its place. So this small server extension, enabled by jupyter_hook.json, drops
-the live half of every output that has a static half.
+the widget from every output that has a static picture or text as well.
 """
 
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-def keep_twins(model: dict[str, Any], **_: Any) -> None:
-    """A pre-save hook of Jupyter: leaves only twins in a notebook's content."""
+def keep_fallbacks(model: dict[str, Any], **_: Any) -> None:
+    """A pre-save hook of Jupyter: leaves only fallbacks in a notebook's content."""
     if model["type"] != "notebook" or not model.get("content"):
         return
     for cell in model["content"]["cells"]:
@@ -26,6 +26,8 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(server: Any) -> None:
-    server.contents_manager.register_pre_save_hook(keep_twins)
-    # Extensions such as jupytext's put a manager of their own in its place.
-    server.config.ContentsManager.setdefault("pre_save_hook", f"{__name__}.keep_twins")
+    server.contents_manager.register_pre_save_hook(keep_fallbacks)
+    # Extensions such as jupytext replace the contents manager by one of their own.
+    server.config.ContentsManager.setdefault(
+        "pre_save_hook", f"{__name__}.keep_fallbacks"
+    )

@@ -11,7 +11,7 @@ from gpt_lib.course import export
 
 
 def restore(name: str, root: Path = export.ROOT) -> Path | None:
-    """Bring a lesson and its module back as last committed.
+    """Bring a lesson and its modules back as last committed.
 
     Returns:
         Where the learner's notebook was kept, or None if nothing had been changed.
@@ -19,38 +19,37 @@ def restore(name: str, root: Path = export.ROOT) -> Path | None:
     Raises:
         ValueError: there is no such lesson, or this folder is no git checkout.
     """
-    path = find(name, root)
-    module = export.target_of(path) if path.exists() else None
-    committed = git(root, "show", f"HEAD:notebooks/{path.name}")
-    changed = not path.exists() or path.read_bytes() != committed
+    path = find_committed(name, root)
+    committed = run_git(root, "show", f"HEAD:notebooks/{path.name}")
     copy = None
-    if path.exists() and changed:
+    if path.exists() and path.read_bytes() != committed:
         copy = root / "notebooks" / "mine" / f"{path.stem}_{time.time_ns()}.ipynb"
         copy.parent.mkdir(exist_ok=True)
         shutil.copy2(path, copy)
-    git(root, "checkout", "HEAD", "--", f"notebooks/{path.name}")
-    module = module or export.target_of(path)
-    git(root, "checkout", "HEAD", "--", f"gpt_lib/{module.name}")
+    run_git(root, "checkout", "HEAD", "--", f"notebooks/{path.name}")
+    for module in export.targets_of(path):
+        run_git(root, "checkout", "HEAD", "--", f"gpt_lib/{module.name}")
     return copy
 
 
-def find(name: str, root: Path) -> Path:
+def find_committed(name: str, root: Path) -> Path:
     """The lesson's notebook, also where the learner deleted it."""
-    listed = git(root, "ls-tree", "--name-only", "HEAD", "notebooks/").decode()
-    names = [Path(line).name for line in listed.splitlines() if line.endswith("ipynb")]
+    output = run_git(root, "ls-tree", "--name-only", "HEAD", "notebooks/").decode()
+    names = [Path(line).name for line in output.splitlines()]
+    names = [file for file in names if export.LESSON_FILE.fullmatch(file)]
     for file in names:
         if export.is_called(file.removesuffix(".ipynb"), name):
             return root / "notebooks" / file
     raise ValueError(f"there is no lesson {name!r}; the lessons are {', '.join(names)}")
 
 
-def git(root: Path, *arguments: str) -> bytes:
+def run_git(root: Path, *arguments: str) -> bytes:
     """The output of a git command."""
-    done = subprocess.run(["git", "-C", root, *arguments], capture_output=True)
-    if done.returncode:
-        reason = done.stderr.decode().strip()
+    result = subprocess.run(["git", "-C", root, *arguments], capture_output=True)
+    if result.returncode:
+        reason = result.stderr.decode().strip()
         raise ValueError(f"a lesson can be restored only in a git checkout: {reason}")
-    return done.stdout
+    return result.stdout
 
 
 def main() -> None:

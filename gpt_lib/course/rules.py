@@ -8,14 +8,17 @@ import ast
 import re
 import subprocess
 import sys
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
 from gpt_lib.course import export
+from gpt_lib.course.banned_names import BANNED_NAMES, BANNED_WORDS
 from gpt_lib.views.picture import WIDGET_VIEW
 
 # What is written by hand, and what of gpt_lib each part may import. Lesson modules may
@@ -25,7 +28,7 @@ MAY_IMPORT = {
     "views": set(),
     "catalog": {"lessons"},
     "playground": {"lessons", "catalog", "views"},
-    "cli": {"lessons", "catalog", "views", "playground", "experiments"},
+    "cli": {"lessons", "catalog", "views", "playground"},
     "course": {"lessons", "views"},
     "experiments": {
         "lessons",
@@ -38,10 +41,13 @@ MAY_IMPORT = {
     },
 }
 HAND_WRITTEN = {"__init__", "__main__", *MAY_IMPORT}
-# These parts of the playground serve every face of it: they show nothing themselves.
+# What a lesson's notebook may import besides the lessons up to its own.
+FOR_NOTEBOOKS = ("check", "views", "catalog", "course", "experiments")
+FOR_NOTEBOOKS += ("playground.notebook", "playground.settings")
+# The files beside the playground's folders serve every face of it: they import no UI.
 UI = {"gpt_lib.views", "ipywidgets", "textual", "matplotlib"}
-WITHOUT_UI = {"playground/session.py": UI}
-MAX_LINES, MAX_BYTES, MIN_COMPARED = 40, 1_000_000, 5
+MAX_LINES, MAX_BYTES = 40, 1_000_000
+MIN_COMPARED, MIN_COMPARED_OPTIONAL = 5, 3  # optional: with a letter, such as 09b
 ABSOLUTE_PATH = re.compile(
     r"(?<![\w/.:])/(home|root|tmp|Users|work|usr|opt)/\w|[A-Z]:\\\\"
 )
@@ -52,15 +58,39 @@ def project_files(root: Path) -> list[Path]:
     if not (root / ".git").exists():
         return sorted(path for path in root.rglob("*") if path.is_file())
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    paths = [root / line for line in listed.stdout.splitlines()]
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    paths = [root / line for line in result.stdout.splitlines()]
     return [path for path in paths if path.is_file()]
 
 
 def notebooks(root: Path) -> Iterator[tuple[str, NotebookNode]]:
     """Each lesson by its file name, in reading order."""
     for path in export.lessons(root):
-        yield path.name, nbformat.read(path, as_version=4)
+        yield path.name, parse_notebook(path.read_text(encoding="utf-8"))
+
+
+# The tests look at many copies of the project that differ in one file: what is parsed
+# is cached by its content. Nobody may change what these functions return.
+
+
+@cache
+def parse_notebook(content: str) -> NotebookNode:
+    """A notebook, from the content of its file."""
+    return nbformat.reads(content, as_version=4)
+
+
+@cache
+def parse_code(source: str) -> ast.Module:
+    """The code of a file."""
+    return ast.parse(source)
+
+
+@cache
+def parse_cell(source: str) -> ast.Module:
+    """The code of a notebook cell, which may await, without its magics."""
+    python = re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.MULTILINE)
+    flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    return compile(python, "cell", "exec", flags)
 
 
 def cells_and_outputs(
@@ -120,8 +150,8 @@ def no_absolute_paths(root: Path) -> list[str]:
             for output in cell.get("outputs", []):
                 texts.append(output.get("text", ""))
                 texts.append(output.get("data", {}).get("text/plain", ""))
-            if found := ABSOLUTE_PATH.search("\n".join(texts)):
-                faults.append(f"{name}: absolute path {found[0]!r} in cell {number}")
+            if match := ABSOLUTE_PATH.search("\n".join(texts)):
+                faults.append(f"{name}: absolute path {match[0]!r} in cell {number}")
     return faults
 
 
@@ -185,16 +215,19 @@ def directives_on_line_one(root: Path) -> list[str]:
 
 
 def enough_compared(root: Path) -> list[str]:
-    """At least `MIN_COMPARED` outputs are compared, and none of an exported cell."""
+    """Enough outputs are compared, and none of an exported cell."""
     faults = []
     for name, notebook in notebooks(root):
+        least = MIN_COMPARED_OPTIONAL if name[2].isalpha() else MIN_COMPARED
         compared = [
             cell
             for cell in notebook.cells
             if cell.source.startswith("# NBVAL_CHECK_OUTPUT") and cell.outputs
         ]
-        if len(compared) < MIN_COMPARED:
-            faults.append(f"{name}: only {len(compared)} compared outputs")
+        if len(compared) < least:
+            faults.append(
+                f"{name}: only {len(compared)} compared outputs of {least} or more"
+            )
         if any("NBVAL" in cell for cell in export.exported_cells(notebook)):
             faults.append(f"{name}: an exported cell is also a compared one")
     return faults
@@ -208,7 +241,7 @@ def library_is_the_notebooks(root: Path) -> list[str]:
     faults = []
     for path in export.lessons(root):
         try:
-            fault = export.difference(path)
+            fault = export.first_difference(path)
         except ValueError as error:
             fault = f"{path.name} cannot be exported: {error}"
         faults += [fault] if fault else []
@@ -216,35 +249,49 @@ def library_is_the_notebooks(root: Path) -> list[str]:
 
 
 def every_module_has_a_notebook(root: Path) -> list[str]:
-    """No module lies about that no lesson exports."""
-    exported = Counter(export.module_name(notebook) for _, notebook in notebooks(root))
-    faults = [
-        f"two notebooks export gpt_lib/{name}.py"
-        for name, count in exported.items()
-        if count > 1
+    """Each module is exported by one lesson, or is known to be written by hand."""
+    faults, exporters = [], defaultdict(list)
+    for name, notebook in notebooks(root):
+        for module in export.module_names(notebook):
+            exporters[module].append(name)
+            if module in HAND_WRITTEN:
+                faults.append(f"{name} exports {module}, which is written by hand")
+    faults += [
+        f"two notebooks export gpt_lib/{module}.py: {', '.join(names)}"
+        for module, names in exporters.items()
+        if len(names) > 1
     ]
     for path in sorted((root / "gpt_lib").iterdir()):
-        known = path.stem in HAND_WRITTEN | set(exported) or path.name == "__pycache__"
-        if not known:
+        is_known = path.stem in HAND_WRITTEN or path.stem in exporters
+        if not is_known and path.name != "__pycache__":
             faults.append(f"no notebook exports gpt_lib/{path.name}")
     return faults
 
 
 def one_name(root: Path) -> list[str]:
-    """A lesson, its module and its test file share one name."""
+    """A lesson and its first module share a name, each module and its test file too."""
     faults = []
     for name, notebook in notebooks(root):
         concept = Path(name).stem.split("_", 1)[1]
-        if export.module_name(notebook) != concept:
+        modules = export.module_names(notebook)
+        if modules[:1] != [concept]:
             faults.append(f"{name} exports another module than {concept}.py")
-        if not (root / "tests" / "lessons" / f"test_{concept}.py").exists():
-            faults.append(f"tests/lessons/test_{concept}.py is missing")
+        faults += [
+            f"tests/lessons/test_{module}.py is missing"
+            for module in modules or [concept]
+            if not (root / "tests" / "lessons" / f"test_{module}.py").exists()
+        ]
     return faults
+
+
+def exported_modules(root: Path) -> list[str]:
+    """The modules of all lessons, in the order in which they may import each other."""
+    return [name for _, book in notebooks(root) for name in export.module_names(book)]
 
 
 def modules_import(root: Path) -> list[str]:
     """Import each exported module in one fresh process, as a user of `root` would."""
-    names = [f"gpt_lib.{export.module_name(book)}" for _, book in notebooks(root)]
+    names = [f"gpt_lib.{module}" for module in exported_modules(root)]
     program = (
         "import importlib, sys\n"
         "for name in sys.argv[1:]:\n"
@@ -253,8 +300,8 @@ def modules_import(root: Path) -> list[str]:
         "        print(f'{name} fails on import: {type(e).__name__}: {e}')\n"
     )
     command = [sys.executable, "-c", program, *names]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    return done.stdout.splitlines() + done.stderr.splitlines()[-1:]
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    return result.stdout.splitlines() + result.stderr.splitlines()[-1:]
 
 
 # Architecture
@@ -262,8 +309,14 @@ def modules_import(root: Path) -> list[str]:
 
 def imports_of(path: Path, package: str) -> set[str]:
     """What the file at `path`, in the dotted `package`, imports, as dotted names."""
+    return imports_in(parse_code(path.read_text(encoding="utf-8")), package)
+
+
+@cache
+def imports_in(tree: ast.Module, package: str) -> set[str]:
+    """What code in the dotted `package` imports, as dotted names."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         match node:
             case ast.Import(names=aliases):
                 names |= {alias.name for alias in aliases}
@@ -276,7 +329,12 @@ def imports_of(path: Path, package: str) -> set[str]:
 
 
 def imported_parts(path: Path, root: Path) -> set[str]:
-    """The parts of gpt_lib that the file at `path` imports: "text", "views", …"""
+    """The parts of gpt_lib that the file at `path` imports: "text", "views", …
+
+    None for a file that is missing, which another rule complains of.
+    """
+    if not path.exists():
+        return set()
     package = ".".join(path.relative_to(root).parent.parts)
     names = imports_of(path, package)
     return {name.split(".")[1] for name in names if name.startswith("gpt_lib.")}
@@ -284,11 +342,11 @@ def imported_parts(path: Path, root: Path) -> set[str]:
 
 def arrows_point_down(root: Path) -> list[str]:
     """Lessons import earlier lessons; each part by hand what `MAY_IMPORT` says."""
-    order = [export.module_name(notebook) for _, notebook in notebooks(root)]
+    order = list(dict.fromkeys(exported_modules(root)))
     library, faults = root / "gpt_lib", []
-    for place, name in enumerate(order):
+    for position, name in enumerate(order):
         for other in sorted(imported_parts(library / f"{name}.py", root)):
-            if other not in order[:place]:
+            if other not in order[:position]:
                 faults.append(
                     f"gpt_lib/{name}.py imports {other}, which is not below it"
                 )
@@ -313,21 +371,100 @@ def parts_are_known(root: Path) -> list[str]:
     ]
 
 
+def notebooks_import_downwards(root: Path) -> list[str]:
+    """A notebook imports lessons up to its own; the first one is the front door."""
+    faults, modules = [], set()
+    for position, (name, notebook) in enumerate(notebooks(root)):
+        modules |= set(export.module_names(notebook))
+        trees = [parse_cell(source) for source in export.code_cells(notebook)]
+        names = set().union(*(imports_in(tree, "notebooks") for tree in trees))
+        allowed = tuple(f"gpt_lib.{part}." for part in (*modules, *FOR_NOTEBOOKS))
+        faults += [
+            f"{name} must not import {imported}"
+            for imported in sorted(names)
+            if position and imported.startswith("gpt_lib.")
+            if not f"{imported}.".startswith(allowed)
+        ]
+    return faults
+
+
 def session_shows_nothing(root: Path) -> list[str]:
-    """The playground's session serves every face, so it imports none."""
+    """What serves every face of the playground imports none."""
     faults = []
-    for file, forbidden in WITHOUT_UI.items():
-        path = root / "gpt_lib" / file
+    for path in sorted((root / "gpt_lib" / "playground").glob("*.py")):
         for name in sorted(imports_of(path, "gpt_lib.playground")):
-            if any(f"{name}.".startswith(f"{other}.") for other in forbidden):
+            if any(f"{name}.".startswith(f"{other}.") for other in UI):
                 package = ".".join(name.split(".")[: 2 if "gpt_lib" in name else 1])
                 faults.append(
-                    f"gpt_lib/{file} must show nothing, but imports {package}"
+                    f"gpt_lib/playground/{path.name} must show nothing, but imports"
+                    f" {package}"
                 )
     return faults
 
 
-# README
+# Names
+
+
+def parsed_code(root: Path) -> Iterator[tuple[str, ast.Module]]:
+    """Every file of the library and the tests, and every cell, with its name."""
+    for folder in ("gpt_lib", "tests"):
+        for path in sorted((root / folder).rglob("*.py")):
+            source = path.read_text(encoding="utf-8")
+            yield str(path.relative_to(root)), parse_code(source)
+    for name, notebook in notebooks(root):
+        for number, cell in enumerate(notebook.cells, 1):
+            if cell.cell_type == "code":
+                yield f"notebooks/{name}, cell {number}", parse_cell(cell.source)
+
+
+@cache
+def banned_names(tree: ast.Module) -> tuple[tuple[int, str, str], ...]:
+    """Line, name and banned word of each name that is not the field's term."""
+    return tuple(
+        (line, identifier, word)
+        for line, identifier in identifiers(tree)
+        if (word := banned_word(identifier))
+    )
+
+
+def identifiers(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The names in a piece of code, each with its line; strings are not looked into."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
+                yield node.lineno, name
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield node.lineno, name
+            case ast.ClassDef(name=name) | ast.ExceptHandler(name=str(name)):
+                yield node.lineno, name
+            case ast.keyword(arg=str(name)) | ast.alias(asname=str(name)):
+                yield node.lineno, name
+            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                yield node.lineno, name
+
+
+def banned_word(identifier: str) -> str | None:
+    """What of a name is not the field's term: all of it, or one of its words."""
+    if identifier in BANNED_NAMES:
+        return identifier
+    if identifier.startswith("test_"):  # the name of a test is a sentence
+        return None
+    words = map(str.lower, re.findall(r"[a-z]+|[A-Z][a-z]*", identifier))
+    return next((word for word in words if word in BANNED_WORDS), None)
+
+
+def standard_terms(root: Path) -> list[str]:
+    """Names are the field's terms. A name is complained of once in a file."""
+    terms, faults = BANNED_WORDS | BANNED_NAMES, {}
+    for location, tree in parsed_code(root):
+        for line, identifier, word in banned_names(tree):
+            where = location if ", cell" in location else f"{location}:{line}"
+            fault = f"{where}: {identifier}: say {terms[word]}, not {word}"
+            faults.setdefault((location, identifier), fault)
+    return list(faults.values())
+
+
+# README, and the docstring of gpt_lib
 
 
 def tree_in(readme: str) -> list[str]:
@@ -365,19 +502,38 @@ def readme_lessons(root: Path) -> list[str]:
     """README's table of lessons has their titles, files and modules."""
     readme = (root / "README.md").read_text(encoding="utf-8")
     rows = re.findall(
-        r"^\| (\d\d) \| \[(.+?)\]\(notebooks/(.+?)\) \| .* \| `(\w+)\.py` \|$",
+        r"^\| (\d\d[a-z]?) \| \[(.+?)\]\(notebooks/(.+?)\) \| .* \| (`.+`) \|$",
         readme,
         re.MULTILINE,
     )
     on_disk = []
     for name, notebook in notebooks(root):
         title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
-        on_disk.append((name[:2], title, name, export.module_name(notebook)))
+        modules = ", ".join(f"`{each}.py`" for each in export.module_names(notebook))
+        on_disk.append((name.split("_")[0], title, name, modules))
     return [
         f"README's lesson table has {row}, which is not on disk"
         for row in rows
         if row not in on_disk
     ] + [f"README's lesson table lacks {row}" for row in on_disk if row not in rows]
+
+
+def reading_order(root: Path) -> list[str]:
+    """The docstring of gpt_lib lists the modules in their order, with their lessons."""
+    docstring = ast.get_docstring(
+        ast.parse((root / "gpt_lib" / "__init__.py").read_text(encoding="utf-8"))
+    )
+    in_docstring = re.findall(r"^ +(\d\d[a-z]?)? +`(\w+)`", docstring, re.MULTILINE)
+    on_disk = [
+        ("" if position else name.split("_")[0], module)
+        for name, notebook in notebooks(root)
+        for position, module in enumerate(export.module_names(notebook))
+    ]
+    return [
+        f"gpt_lib/__init__.py lists {ours}, on disk there is {theirs}"
+        for ours, theirs in zip_longest(in_docstring, on_disk)
+        if ours != theirs
+    ][:1]
 
 
 NOTEBOOK_RULES = [
@@ -400,8 +556,11 @@ EXPORT_RULES = [
 ]
 ARCHITECTURE_RULES = [
     arrows_point_down,
+    notebooks_import_downwards,
     parts_are_known,
     session_shows_nothing,
+    standard_terms,
     readme_tree,
     readme_lessons,
+    reading_order,
 ]

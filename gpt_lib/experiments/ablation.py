@@ -8,107 +8,114 @@ import argparse
 import json
 import statistics
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import torch
 from tqdm import tqdm
 
-from gpt_lib.device import describe, pick_device
+from gpt_lib.data import DATA, load_corpus
+from gpt_lib.device import device_info, pick_device
 from gpt_lib.experiments.results import write_json
 from gpt_lib.modern import ModernConfig, ModernGPT
-from gpt_lib.muon import fast_recipe
-from gpt_lib.text import DATA, CharTokenizer, load_text, split
+from gpt_lib.muon import fast_train_step
 from gpt_lib.training import TrainingConfig, train, validation_loss
 
 if TYPE_CHECKING:
     from gpt_lib.views import Picture
 
-RESULTS = DATA / "results" / "ablation.json"
-SEEDS = (1, 2, 3)
-PLAN = TrainingConfig(
+ABLATION_RESULTS = DATA / "results" / "ablation.json"
+ABLATION_SEEDS = (1, 2, 3)
+ABLATION_TRAINING = TrainingConfig(
     steps=200,
-    batch=16,
+    batch_size=16,
     learning_rate=4e-3,
-    warmup=20,
+    warmup_steps=20,
     evaluate_every=10**6,
     evaluation_batches=1,
 )
+# Label -> what is changed in the modern GPT's config.
 SWAPS: Mapping[str, dict[str, Any]] = {
     "nothing": {},
     "LayerNorm for RMSNorm": {"norm": "layer"},
     "learned positions for RoPE": {"positions": "learned"},
-    "GELU for ReLU²": {"bend": "gelu"},
-    "SwiGLU for ReLU²": {"bend": "swiglu"},
+    "GELU for ReLU²": {"activation": "gelu"},
+    "SwiGLU for ReLU²": {"activation": "swiglu"},
     "no QK-norm": {"qk_norm": False},
-    "two heads share a key": {"key_heads": 1},
-    "no quiet start": {"quiet": False},
-    "no pairs": {"pairs": False},
-    "tied embedding": {"tied": True},
-    "logits capped at 15": {"cap": 15.0},
+    "two heads share a key": {"kv_heads": 1},
+    "no quiet start": {"zero_init": False},
+    "no pairs": {"bigram_embedding": False},
+    "tied embedding": {"tie_embeddings": True},
+    "logits capped at 15": {"logit_softcap": 15.0},
 }
 
 
-def run(swap: str, seed: int) -> dict[str, Any]:
-    """Train one model, and score it by a full pass over the hidden text."""
+def train_with_swap(swap: str, seed: int) -> dict[str, Any]:
+    """Train one model, and score it by a full pass over the validation text: a row."""
     device = pick_device()
-    text = load_text("tinyshakespeare")
-    tokenizer = CharTokenizer.from_text(text)
-    ids = [part.to(device) for part in split(tokenizer.encode(text))]
+    corpus = load_corpus("tinyshakespeare").to(device)
     torch.manual_seed(seed)
-    model = ModernGPT(ModernConfig(tokenizer.vocab_size, **SWAPS[swap])).to(device)
-    config = TrainingConfig(**vars(PLAN) | {"seed": seed})
-    *_, last = train(model, *ids, config, learn=fast_recipe(device))
+    config = ModernConfig(corpus.tokenizer.vocab_size, **SWAPS[swap])
+    model = ModernGPT(config).to(device)
+    *_, last = train(
+        model,
+        corpus.train,
+        corpus.validation,
+        replace(ABLATION_TRAINING, seed=seed),
+        step_function=fast_train_step(device),
+    )
     return {
         "swap": swap,
         "seed": seed,
-        "val_loss": round(validation_loss(model, ids[1]), 4),
+        "val_loss": round(validation_loss(model, corpus.validation), 4),
         "seconds": round(last.seconds, 1),
-        "parameters": sum(weights.numel() for weights in model.parameters()),
+        "parameters": sum(weight.numel() for weight in model.parameters()),
     }
 
 
 def read_ablation() -> list[dict[str, Any]]:
     """Every run of the committed ablation."""
-    return json.loads(RESULTS.read_text(encoding="utf-8"))["results"]
+    return json.loads(ABLATION_RESULTS.read_text(encoding="utf-8"))["results"]
 
 
 def losses_by_swap() -> dict[str, list[float]]:
-    """The losses of each swap's seeds, swaps from the worst to the best."""
-    found: dict[str, list[float]] = {}
+    """The losses of each swap, one a seed; swaps from the worst to the best."""
+    losses: dict[str, list[float]] = {}
     for row in read_ablation():
-        found.setdefault(row["swap"], []).append(row["val_loss"])
-    return dict(sorted(found.items(), key=lambda pair: -statistics.mean(pair[1])))
+        losses.setdefault(row["swap"], []).append(row["val_loss"])
+    return dict(sorted(losses.items(), key=lambda item: -statistics.mean(item[1])))
 
 
-def picture() -> "Picture":
+def ablation_chart() -> "Picture":
     """The ablation as a ladder: the mean of each swap, a point for each seed."""
     from gpt_lib import views
 
-    found = losses_by_swap()
-    return views.ladder(
-        list(found),
-        {"all else equal": list(found.values())},
-        f"One swap at a time, {PLAN.steps} steps, {len(SEEDS)} seeds",
+    losses = losses_by_swap()
+    steps, seeds = ABLATION_TRAINING.steps, len(ABLATION_SEEDS)
+    return views.loss_ladder(
+        list(losses),
+        {"all else equal": list(losses.values())},
+        f"One swap at a time, {steps} steps, {seeds} seeds",
     )
 
 
 def main() -> None:
-    """Run what is missing, and keep every row as soon as it is there."""
+    """Run what is missing, and save every row as soon as it is there."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--anew", action="store_true", help="forget the old runs")
     anew = parser.parse_args().anew
-    rows = [] if anew or not RESULTS.exists() else read_ablation()
+    rows = [] if anew or not ABLATION_RESULTS.exists() else read_ablation()
     done = {(row["swap"], row["seed"]) for row in rows}
-    wanted = [(swap, seed) for seed in SEEDS for swap in SWAPS]
-    for swap, seed in tqdm([each for each in wanted if each not in done]):
-        rows.append(run(swap, seed))
+    planned = [(swap, seed) for seed in ABLATION_SEEDS for swap in SWAPS]
+    for swap, seed in tqdm([run for run in planned if run not in done]):
+        rows.append(train_with_swap(swap, seed))
         content = {
-            "machine": describe(str(pick_device())),
+            "machine": device_info(str(pick_device())),
             "date": date.today().isoformat(),
             "results": rows,
         }
-        write_json(RESULTS, content)
+        write_json(ABLATION_RESULTS, content)
 
 
 if __name__ == "__main__":

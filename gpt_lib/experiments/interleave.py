@@ -1,4 +1,4 @@
-"""Figures of several candidates on a machine that is not equally fast all the time."""
+"""Interleaved timing: candidates run by turns, so that a slow minute hits all."""
 
 import math
 import time
@@ -6,28 +6,30 @@ from collections.abc import Callable
 from statistics import median
 from typing import TypeVar
 
-Figure = TypeVar("Figure")
+Measurement = TypeVar("Measurement")
 
 
-def take_turns(
-    runs: dict[str, Callable[[], Figure]], rounds: int, most_seconds: float = math.inf
-) -> dict[str, list[Figure]]:
-    """Each run gives a figure, or several; all take turns, the first of which warms up.
+def interleave(
+    candidates: dict[str, Callable[[], Measurement]],
+    rounds: int,
+    max_seconds: float = math.inf,
+) -> dict[str, list[Measurement]]:
+    """What each candidate measures, by name, in each round; a round runs all of them.
 
-    No further round begins after `most_seconds`.
+    A first round, which is not recorded, warms up. No round begins after `max_seconds`.
     """
-    for run in runs.values():
-        run()
-    found: dict[str, list[Figure]] = {name: [] for name in runs}
-    begun = time.perf_counter()
+    for measure in candidates.values():
+        measure()
+    measurements: dict[str, list[Measurement]] = {name: [] for name in candidates}
+    start = time.perf_counter()
     for _ in range(rounds):
-        for name, run in runs.items():
-            found[name].append(run())
-        if time.perf_counter() - begun > most_seconds:
+        for name, measure in candidates.items():
+            measurements[name].append(measure())
+        if time.perf_counter() - start > max_seconds:
             break
-    return found
+    return measurements
 
 
-def ratio(ours: list[float], theirs: list[float]) -> float:
-    """How many times theirs is in ours: within a round, then the median of them."""
+def median_ratio(ours: list[float], theirs: list[float]) -> float:
+    """The median over the rounds of ours / theirs, each ratio within one round."""
     return median(a / b for a, b in zip(ours, theirs, strict=True))

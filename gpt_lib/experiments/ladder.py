@@ -6,7 +6,7 @@ for equal seconds. Lesson 08 and the README read their numbers from the file it 
 
 import argparse
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -16,38 +16,28 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from gpt_lib.attention import OneHead
-from gpt_lib.averaging import Averaging
-from gpt_lib.bigram import Bigram
-from gpt_lib.block import OneBlock
-from gpt_lib.device import describe, pick_device
+from gpt_lib import catalog
+from gpt_lib.bigram import LanguageModel
+from gpt_lib.data import DATA, Corpus, load_corpus, load_text, toy_diary_surprisal
+from gpt_lib.device import device_info, pick_device
 from gpt_lib.experiments.results import read_json, write_json
-from gpt_lib.gpt import GPT, GPTConfig
-from gpt_lib.heads import ManyHeads
-from gpt_lib.text import (
-    DATA,
-    CharTokenizer,
-    bigram_loss,
-    blocks,
-    diary_surprise,
-    load_text,
-    split,
-)
-from gpt_lib.training import Record, TrainingConfig, evaluating, train
+from gpt_lib.text import bigram_loss, sequential_batches
+from gpt_lib.training import TrainingConfig, TrainingRecord, eval_mode, train
 
 if TYPE_CHECKING:
     from gpt_lib.views import Picture
 
-RESULTS = DATA / "results" / "ladder.json"
-PICTURE = DATA / "pictures" / "ladder.png"
+LADDER_RESULTS = DATA / "results" / "ladder.json"
+LADDER_PICTURE = DATA / "pictures" / "ladder.png"
 BUDGETS = ("tokens", "seconds")
-STEPS = {"tinyshakespeare": 2500, "diary": 1000}  # for equal tokens, 1,536 a step
-SECONDS = {"tinyshakespeare": 30.0, "diary": 15.0}  # of training, for equal seconds
-PLAN = TrainingConfig(batch=24, evaluate_every=10**6, evaluation_batches=1)
+# For equal tokens: training steps, of 1,536 tokens each.
+STEPS = {"tinyshakespeare": 2500, "toy-diary": 1000}
+# For equal seconds: how long each stage is trained.
+SECONDS = {"tinyshakespeare": 30.0, "toy-diary": 15.0}
 
 
 class Unigram(nn.Module):
-    """One bar of chances for every position: how often each character occurs."""
+    """The same logits at every position: how often each character occurs."""
 
     context = None
 
@@ -63,69 +53,77 @@ class Unigram(nn.Module):
 
 @dataclass(frozen=True)
 class Stage:
-    """A rung: how to build its model, and the best of a few learning rates for it."""
+    """A stage of the course: its label on the ladder, and its model."""
 
-    name: str
-    build: Callable[[int], nn.Module]
-    learning_rate: float
+    label: str
+    model: str | None  # a name in the catalog; None for the unigram model
+    training: TrainingConfig  # with the best of a few learning rates
+
+    def build(self, vocab_size: int) -> LanguageModel:
+        """A fresh model of this stage."""
+        if self.model is None:
+            return Unigram(vocab_size)
+        return catalog.build_model(self.model, vocab_size)
 
 
+# Labels of the catalog's stages, as ladder.json and the charts write them.
+LABELS = {
+    "one-head": "one head",
+    "many-heads-no-positions": "many heads",
+    "many-heads": "+ position",
+    "gpt": "GPT",
+}
 STAGES = [
-    Stage("unigram", Unigram, 0.03),
-    Stage("bigram", Bigram, 0.1),
-    Stage("averaging", Averaging, 0.1),
-    Stage("one head", OneHead, 0.003),
-    Stage("many heads", lambda V: ManyHeads(V, positions=False), 0.006),
-    Stage("+ position", ManyHeads, 0.01),
-    Stage("block", OneBlock, 0.006),
-    Stage("GPT", lambda V: GPT(GPTConfig.preset("nanogpt-cpu", V)), 0.006),
+    Stage("unigram", None, catalog.ladder_training(0.03)),
+    *(
+        Stage(LABELS.get(name, name), name, catalog.recipe(name).training)
+        for name in catalog.LADDER
+    ),
 ]
 
 
-def finish(
-    model: nn.Module, ids: tuple[Tensor, Tensor], config: TrainingConfig
-) -> Record:
-    """Train to the end and give back the last record."""
-    *_, last = train(model, *ids, config)
+def train_to_end(
+    model: LanguageModel, corpus: Corpus, config: TrainingConfig
+) -> TrainingRecord:
+    """Train a model; the last record."""
+    *_, last = train(model, corpus.train, corpus.validation, config)
     return last
 
 
-def steps_within(
-    seconds: float, stage: Stage, vocab_size: int, ids: tuple[Tensor, Tensor]
-) -> int:
-    """How many steps of this stage fit into a time, by a short trial."""
-    model = stage.build(vocab_size).to(ids[0].device)
-    trial = finish(model, ids, replace(PLAN, steps=60, warmup=10))
-    steps = trial.tokens_per_second * seconds / (PLAN.batch * PLAN.context)
-    return max(PLAN.warmup + 1, round(steps))
+def steps_within(seconds: float, stage: Stage, corpus: Corpus) -> int:
+    """How many training steps fit into a time, estimated by a short trial."""
+    config = replace(stage.training, steps=60, warmup_steps=10)
+    model = stage.build(corpus.tokenizer.vocab_size).to(corpus.train.device)
+    trial = train_to_end(model, corpus, config)
+    steps = trial.tokens_per_second * seconds / (config.batch_size * config.context)
+    return max(stage.training.warmup_steps + 1, round(steps))
 
 
-def character_losses(model: nn.Module, ids: Tensor, context: int = 64) -> Tensor:
+def token_losses(model: LanguageModel, ids: Tensor, context: int = 64) -> Tensor:
     """The loss of every target of ids (N,), by a full pass in blocks: (N - 1,)."""
-    with evaluating(model):
+    with eval_mode(model):
         return torch.cat(
             [
                 cross_entropy(model(x).mT, y, reduction="none").flatten()
-                for x, y in blocks(ids, context)
+                for x, y in sequential_batches(ids, context)
             ]
         )
 
 
-def run(stage: Stage, text: str, budget: str, seed: int) -> dict[str, Any]:
-    """Train one model and score it on the hidden part of its text."""
-    device, content = pick_device(), load_text(text)
-    tokenizer = CharTokenizer.from_text(content)
-    ids = tuple(part.to(device) for part in split(tokenizer.encode(content)))
-    V, steps = tokenizer.vocab_size, STEPS[text]
+def train_stage(stage: Stage, text: str, budget: str, seed: int) -> dict[str, Any]:
+    """Train one model, and score it on the validation part of its text: a row."""
+    device = pick_device()
+    corpus = load_corpus(text).to(device)
+    steps = STEPS[text]
     if budget == "seconds":
-        steps = steps_within(SECONDS[text], stage, V, ids)
-    config = replace(PLAN, steps=steps, seed=seed, learning_rate=stage.learning_rate)
+        steps = steps_within(SECONDS[text], stage, corpus)
     torch.manual_seed(seed)
-    model = stage.build(V).to(device)
-    last = finish(model, ids, config)
-    losses = character_losses(model, ids[1]).cpu()
+    model = stage.build(corpus.tokenizer.vocab_size).to(device)
+    config = replace(stage.training, steps=steps, seed=seed)
+    last = train_to_end(model, corpus, config)
+    losses = token_losses(model, corpus.validation).cpu()
     row = {
-        "stage": stage.name,
+        "stage": stage.label,
         "text": text,
         "budget": budget,
         "seed": seed,
@@ -133,38 +131,44 @@ def run(stage: Stage, text: str, budget: str, seed: int) -> dict[str, Any]:
         "seconds": round(last.seconds, 2),
         "val_loss": round(losses.mean().item(), 4),
     }
-    if text == "diary":  # its floor is known: how far above it, and how sure
-        above = losses - diary_surprise(content)[-len(losses) :]
+    if text == "toy-diary":  # its floor is known: how far above it, and how sure
+        surprisal = toy_diary_surprisal(load_text(text))[-len(losses) :]
+        above = losses - surprisal
         row["above_floor"] = round(above.mean().item(), 5)
         row["standard_error"] = round(above.std().item() / math.sqrt(len(above)), 5)
-    return row | {"machine": describe(str(device)), "date": date.today().isoformat()}
+    machine = device_info(str(device))
+    return row | {"machine": machine, "date": date.today().isoformat()}
 
 
-def read_results() -> list[dict[str, Any]]:
+def read_ladder_rows() -> list[dict[str, Any]]:
     """Every run of the committed ladder, in ladder order."""
-    return read_json(RESULTS)
+    return read_json(LADDER_RESULTS)
 
 
 def read_ladder(
     text: str, up_to: str | None = None
 ) -> tuple[list[str], dict[str, list[list[float]]]]:
-    """The ladder of one text, as `views.ladder` takes it.
+    """The ladder of one text, as `views.loss_ladder` takes it.
 
     Args:
-        text: "tinyshakespeare" or "diary".
-        up_to: the last stage wanted; all of them if not given.
+        text: "tinyshakespeare" or "toy-diary".
+        up_to: the label of the last stage wanted; all of them by default.
 
     Returns:
-        The stages, and budget -> for each stage its validation losses, one a seed.
+        The labels of the stages, and budget -> for each stage its validation losses,
+        one a seed.
     """
-    rows = [row for row in read_results() if row["text"] == text]
+    rows = [row for row in read_ladder_rows() if row["text"] == text]
     stages = list(dict.fromkeys(row["stage"] for row in rows))
     if up_to:
         stages = stages[: stages.index(up_to) + 1]
 
     def losses_of(stage: str, budget: str) -> list[float]:
-        wanted = stage, budget
-        return [r["val_loss"] for r in rows if (r["stage"], r["budget"]) == wanted]
+        return [
+            row["val_loss"]
+            for row in rows
+            if (row["stage"], row["budget"]) == (stage, budget)
+        ]
 
     return stages, {
         f"equal {budget}": [losses_of(stage, budget) for stage in stages]
@@ -172,26 +176,26 @@ def read_ladder(
     }
 
 
-def rung(stage: str) -> float:
-    """The mean loss of a stage on Tiny Shakespeare at equal tokens."""
+def ladder_loss(stage: str) -> float:
+    """The mean validation loss of a stage on Tiny Shakespeare at equal tokens."""
     stages, losses = read_ladder("tinyshakespeare")
     seeds = losses["equal tokens"][stages.index(stage)]
     return sum(seeds) / len(seeds)
 
 
-def picture() -> "Picture":
+def ladder_chart() -> "Picture":
     """The ladder of Tiny Shakespeare, as the README shows it."""
-    from gpt_lib.views import ladder  # here: who trains by name draws nothing
+    from gpt_lib.views import loss_ladder  # here: training needs no matplotlib
 
-    text = load_text("tinyshakespeare")
-    tokenizer = CharTokenizer.from_text(text)
-    line = bigram_loss(*split(tokenizer.encode(text)), tokenizer.vocab_size)
+    corpus = load_corpus("tinyshakespeare")
+    vocab_size = corpus.tokenizer.vocab_size
+    line = bigram_loss(corpus.train, corpus.validation, vocab_size)
     title = "Every stage of the course, on text it never read"
-    return ladder(*read_ladder("tinyshakespeare"), title, {"bigram counts": line})
+    return loss_ladder(*read_ladder("tinyshakespeare"), title, {"bigram counts": line})
 
 
-def runs(seeds: int) -> Iterator[tuple[Stage, str, str, int]]:
-    """Every run, in ladder order."""
+def ladder_runs(seeds: int) -> Iterator[tuple[Stage, str, str, int]]:
+    """Stage, text, budget and seed of every run, in ladder order."""
     for stage in STAGES:
         for text in STEPS:
             for budget in BUDGETS:
@@ -200,16 +204,16 @@ def runs(seeds: int) -> Iterator[tuple[Stage, str, str, int]]:
 
 
 def main() -> None:
-    """Train every rung, print its loss, and keep all under data/results."""
+    """Train every stage, print its loss, and save all rows under data/results."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="runs of each kind")
     rows: list[dict[str, Any]] = []
-    for each in tqdm(list(runs(parser.parse_args().seeds)), unit="run"):
-        rows.append(row := run(*each))
-        told = ("stage", "text", "budget", "seed", "val_loss", "seconds")
-        tqdm.write("  ".join(str(row[name]) for name in told))
-        write_json(RESULTS, rows)
-    PICTURE.write_bytes(picture().png)
+    for arguments in tqdm(list(ladder_runs(parser.parse_args().seeds)), unit="run"):
+        rows.append(row := train_stage(*arguments))
+        columns = ("stage", "text", "budget", "seed", "val_loss", "seconds")
+        tqdm.write("  ".join(str(row[column]) for column in columns))
+        write_json(LADDER_RESULTS, rows)
+    LADDER_PICTURE.write_bytes(ladder_chart().png)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The figures that `make bench` measures: data/results/bench.json.
 
 A list of runs, each a part of the benchmark on one machine. A part that is measured
-again on the same kind of machine replaces what was there; other machines stay.
+again on the same kind of machine replaces the older run; other machines' runs stay.
 """
 
 import json
@@ -10,62 +10,62 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gpt_lib.device import describe, pick_device
+from gpt_lib.data import DATA
+from gpt_lib.device import device_info, pick_device
 from gpt_lib.speed import pick_precision
-from gpt_lib.text import DATA
 
-RESULTS = DATA / "results" / "bench.json"
-KIND = ("device", "name", "fastest numbers")  # of a machine; its versions may change
+BENCH_RESULTS = DATA / "results" / "bench.json"
+# What two runs on one kind of machine have in common; PyTorch's version may differ.
+MACHINE_KEYS = ("device", "name", "fastest dtype")
 
 
 def read_json(path: Path) -> list[dict[str, Any]]:
-    """A list that `write_json` wrote; empty where there is none."""
+    """A list that `write_json` wrote; empty if there is no such file."""
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
 
 def write_json(path: Path, content: list | dict) -> None:
-    """Write figures in place of the old ones, which stay whole until then."""
+    """Write figures to `path`; an older file stays whole until the new one is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
     new.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     new.replace(path)
 
 
-def whose(run: dict[str, Any]) -> tuple[str, ...]:
-    """The part of a run, and the kind of its machine."""
-    return run["part"], *(run["machine"][key] for key in KIND)
+def part_and_machine(run: dict[str, Any]) -> tuple[str, ...]:
+    """The part of the benchmark that a run measured, and the kind of its machine."""
+    return run["part"], *(run["machine"][key] for key in MACHINE_KEYS)
 
 
 @cache
-def machine() -> dict[str, str]:
-    """This machine, in words; the sort of numbers it is fastest with, among them."""
+def machine_info() -> dict[str, str]:
+    """A description of this machine, with the dtype in which it is fastest."""
     device = pick_device()
-    fastest = str(pick_precision(device)).removeprefix("torch.")
-    return {**describe(str(device)), "fastest numbers": fastest}
+    dtype = str(pick_precision(device)).removeprefix("torch.")
+    return {**device_info(str(device)), "fastest dtype": dtype}
 
 
-def read_runs(part: str, device: str = "cpu") -> list[dict[str, Any]]:
+def read_bench_runs(part: str, device: str = "cpu") -> list[dict[str, Any]]:
     """Every run of a part, such as "race", on one kind of device, with its machine."""
-    wanted = part, device
     return [
         run
-        for run in read_json(RESULTS)
-        if (run["part"], run["machine"]["device"]) == wanted
+        for run in read_json(BENCH_RESULTS)
+        if (run["part"], run["machine"]["device"]) == (part, device)
     ]
 
 
-def read_rows(part: str, device: str = "cpu") -> list[dict[str, Any]]:
-    """The results of all runs of a part, each with "numbers": its machine's fastest."""
+def read_bench_rows(part: str, device: str = "cpu") -> list[dict[str, Any]]:
+    """The rows of all runs of a part, each with the fastest "dtype" of its machine."""
     return [
-        {**row, "numbers": run["machine"]["fastest numbers"]}
-        for run in read_runs(part, device)
+        {**row, "dtype": run["machine"]["fastest dtype"]}
+        for run in read_bench_runs(part, device)
         for row in run["results"]
     ]
 
 
-def keep(part: str, results: list[dict[str, Any]], **more: Any) -> None:
-    """Write the results of a part on this machine, in place of older ones."""
-    here = {"part": part, "machine": machine()}
-    runs = [run for run in read_json(RESULTS) if whose(run) != whose(here)]
-    runs.append({**here, "date": date.today().isoformat(), **more, "results": results})
-    write_json(RESULTS, runs)
+def save_results(part: str, rows: list[dict[str, Any]], **details: Any) -> None:
+    """Save the rows of a part, measured on this machine, in place of older ones."""
+    run = {"part": part, "machine": machine_info(), "date": date.today().isoformat()}
+    runs = read_json(BENCH_RESULTS)
+    runs = [old for old in runs if part_and_machine(old) != part_and_machine(run)]
+    write_json(BENCH_RESULTS, [*runs, {**run, **details, "results": rows}])

@@ -1,47 +1,50 @@
 """Pictures and widgets. They take numbers and strings and know no lesson."""
 
-from gpt_lib.views.attention.attention_map import attention_map
-from gpt_lib.views.attention.attention_mixer import mixer
-from gpt_lib.views.attention.attention_steps import attention_steps
-from gpt_lib.views.charts.basic import bars, curves, grid
-from gpt_lib.views.charts.ladder import ladder
-from gpt_lib.views.charts.loss_curve import loss_curve, watch
-from gpt_lib.views.charts.roofline import roofline
-from gpt_lib.views.charts.training_scrubber import scrubber
-from gpt_lib.views.picture import Panel, Picture, View, visible
-from gpt_lib.views.prediction import predict
-from gpt_lib.views.tokens.loss_heatmap import heat_text
-from gpt_lib.views.tokens.next_token import chances, picture_of_chances
-from gpt_lib.views.tokens.pair_table import pair_table
-from gpt_lib.views.tokens.questions import questions
-from gpt_lib.views.tokens.sampling_explorer import shaper
-from gpt_lib.views.tokens.tokens_text import tokens_text
-from gpt_lib.views.tokens.tree import Node, tree
+from importlib import import_module
+from typing import Any
 
-__all__ = [
-    "Node",
-    "Panel",
-    "Picture",
-    "View",
-    "attention_map",
-    "attention_steps",
-    "bars",
-    "chances",
-    "curves",
-    "grid",
-    "heat_text",
-    "ladder",
-    "loss_curve",
-    "mixer",
-    "pair_table",
-    "picture_of_chances",
-    "predict",
-    "questions",
-    "roofline",
-    "scrubber",
-    "shaper",
-    "tokens_text",
-    "tree",
-    "visible",
-    "watch",
-]
+MODULES = {  # public name -> the module that defines it, imported at first use
+    "Panel": "picture",
+    "Picture": "picture",
+    "TreeNode": "tokens.token_tree_data",
+    "View": "picture",
+    "attention_map": "attention.attention_map",
+    "attention_mixer": "attention.attention_mixer",
+    "attention_steps": "attention.attention_steps",
+    "bar_chart": "charts.basic",
+    "bigram_table": "tokens.bigram_table",
+    "heatmap": "charts.basic",
+    "line_chart": "charts.basic",
+    "loss_curve": "charts.loss_curve",
+    "loss_heatmap": "tokens.loss_heatmap",
+    "loss_ladder": "charts.loss_ladder",
+    "next_token": "tokens.next_token",
+    "context_target_table": "questions.context_target_table",
+    "picture_of_probabilities": "tokens.next_token",
+    "prediction": "questions.prediction",
+    "roofline_chart": "charts.roofline_chart",
+    "sampling_explorer": "tokens.sampling_explorer",
+    "generated_text": "tokens.generated_text",
+    "token_tree": "tokens.token_tree",
+    "train_and_plot": "charts.loss_curve",
+    "training_scrubber": "charts.training_scrubber",
+    "visible_character": "visible_text",
+}
+__all__ = sorted(MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562).
+
+    So a module that only computes what a page shows can be imported without ipywidgets
+    and matplotlib.
+    """
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -3,17 +3,17 @@
 import anywidget
 from ipywidgets import Box
 
-from gpt_lib.views.picture import page_script
+from gpt_lib.views.page import load_page
 
 
-class FormWidget(anywidget.AnyWidget):
-    """Draws nothing; form.js mends the controls of the box that it stands in."""
+class AccessibilityWidget(anywidget.AnyWidget):
+    """Draws nothing; accessible.js repairs the controls of the box that holds it."""
 
-    _esm = page_script("accessible.js")
+    _esm, _ = load_page("accessible")
 
 
-def form(box: Box) -> Box:
+def make_accessible(box: Box) -> Box:
     """The box, its controls usable by keyboard and named for a screen reader."""
-    box.children = (*box.children, FormWidget())
-    box.add_class("gpt-form")
+    box.children = (*box.children, AccessibilityWidget())
+    box.add_class("gpt-accessible")
     return box

@@ -1,10 +1,9 @@
-"""A picture that also says in words what it shows, and a widget with such a twin."""
+"""Pictures that say in words what they show, and live views with a static fallback."""
 
 import base64
 import html
 import io
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ipywidgets import Widget
@@ -14,30 +13,35 @@ from PIL import Image
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 DOTS_PER_INCH = 120  # sharper than a page needs, and a lesson stays below 1 MB
+CSS_PIXELS_PER_INCH = 96
 
 
 class Picture:
-    """A picture with words: an `<img alt>` in the page, plain text elsewhere."""
+    """A picture with a description: `<img alt>` in a page, plain text elsewhere."""
 
-    def __init__(self, figure: Figure, words: str) -> None:
+    def __init__(self, figure: Figure, description: str) -> None:
         self.png = png_of(figure)
-        self.words = words
-        self.width = round(figure.get_figwidth() * 96)  # CSS pixels
+        self.description = description
+        self.width = round(figure.get_figwidth() * CSS_PIXELS_PER_INCH)
+
+    @property
+    def source(self) -> str:
+        """The picture as a `data:` URL."""
+        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
 
     @property
     def html(self) -> str:
-        """The picture as one `<img>` that carries its words and its data."""
-        data = base64.b64encode(self.png).decode()
+        """The picture as one `<img>` that carries its description and its data."""
         return (
-            f'<img alt="{html.escape(self.words)}" width="{self.width}"'
-            f' style="max-width:100%" src="data:image/png;base64,{data}">'
+            f'<img alt="{html.escape(self.description)}" width="{self.width}"'
+            f' style="max-width:100%" src="{self.source}">'
         )
 
     def __repr__(self) -> str:
-        return self.words
+        return self.description
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return {"text/html": self.html, "text/plain": self.words}
+        return {"text/html": self.html, "text/plain": self.description}
 
 
 def png_of(figure: Figure) -> bytes:
@@ -49,29 +53,29 @@ def png_of(figure: Figure) -> bytes:
 
 
 class Panel:
-    """Text laid out in HTML, with the same words as plain text."""
+    """Text laid out in HTML, and described in plain text."""
 
-    def __init__(self, page: str, words: str) -> None:
-        self.html, self.words = page, words
+    def __init__(self, html: str, description: str) -> None:
+        self.html, self.description = html, description
 
     def __repr__(self) -> str:
-        return self.words
+        return self.description
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return {"text/html": self.html, "text/plain": self.words}
+        return {"text/html": self.html, "text/plain": self.description}
 
 
 class View:
-    """A live widget and its static twin, for where no kernel runs (a code host, a PDF).
+    """A live widget and its static fallback, for where no kernel runs.
 
-    JupyterLab shows the widget; every other reader falls back to the twin.
+    JupyterLab shows the widget; a code host or a PDF shows the fallback.
     """
 
-    def __init__(self, widget: Widget, twin: Picture | Panel) -> None:
-        self.widget, self.twin = widget, twin
+    def __init__(self, widget: Widget, fallback: Picture | Panel) -> None:
+        self.widget, self.fallback = widget, fallback
 
     def __repr__(self) -> str:
-        return self.twin.words
+        return self.fallback.description
 
     def _repr_mimebundle_(self, **_: Any) -> Mapping[str, Any]:
         live = {
@@ -79,28 +83,16 @@ class View:
             "version_minor": 0,
             "model_id": self.widget.model_id,
         }
-        return {**self.twin._repr_mimebundle_(), WIDGET_VIEW: live}
-
-
-def page_script(name: str) -> str:
-    """The script of a live page: the helpers that all share, then the file `name`."""
-    folder = Path(__file__).parent
-    files = [folder / "page.js", folder / name]
-    return "\n".join(file.read_text(encoding="utf-8") for file in files)
+        return {**self.fallback._repr_mimebundle_(), WIDGET_VIEW: live}
 
 
 def new_figure(width: float = 7.0, height: float = 3.2) -> tuple[Figure, Axes]:
-    """A figure of `width` x `height` inches and its axes, in the house style.
+    """A figure of `width` x `height` inches and its axes, in the style of the course.
 
     Not made by pyplot, which keeps every figure alive and is not safe in threads. The
-    white ground keeps it readable in a dark theme.
+    white background keeps it readable in a dark theme.
     """
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
-
-
-def visible(character: str) -> str:
-    """A name for a character that a reader could not see: space, new line, tab."""
-    return {" ": "␣", "\n": "↵", "\t": "⇥"}.get(character, character)

@@ -10,11 +10,11 @@ from datetime import date
 import pytest
 from playwright.sync_api import expect
 
-from gpt_lib.device import describe, pick_device
-from gpt_lib.experiments.results import RESULTS
+from gpt_lib.device import device_info, pick_device
+from gpt_lib.experiments.results import BENCH_RESULTS
 from tests.browser.test_workbench import cell, generate, set_box, status
 
-TARGET = RESULTS.with_name("playground.json")
+TARGET = BENCH_RESULTS.with_name("playground.json")
 ROUNDS = 15
 
 # Resolves with the milliseconds from an event of one kind to a change of the page.
@@ -62,8 +62,8 @@ def bench(open_lesson):
     lesson = open_lesson("00_device", height=1500)
     cell(lesson, "from gpt_lib import views")
     source = (
-        'writers = {"GPT": Writer(gpt, tokenizer)}\n'
-        'bench = Workbench(writers, "JULIET:\\n")\n'
+        'generators = {"GPT": TextGenerator(gpt, tokenizer)}\n'
+        'bench = Workbench(generators, "JULIET:\\n")\n'
         "bench"
     )
     cell(lesson, "Workbench(")
@@ -80,7 +80,9 @@ def first_character(lesson, app):
         generate(app, 5)
         cleared = ".gpt-token"
         set_box(app, "Seed", len(delays) + 2)
-        delays.append(delay(lesson.page, "click", cleared, ".gpt-tokens", button.click))
+        delays.append(
+            delay(lesson.page, "click", cleared, ".gpt-generated-text", button.click)
+        )
         expect(status(app)).to_contain_text("done")
     return statistics.median(delays)
 
@@ -95,7 +97,9 @@ def reshaped(lesson, app):
         key = "ArrowLeft" if number % 4 < 2 else "ArrowRight"
         press_key = lambda key=key: slider.press(key)  # noqa: E731
         delays.append(
-            delay(lesson.page, "keydown", ".gpt-chances", ".gpt-chances", press_key)
+            delay(
+                lesson.page, "keydown", ".gpt-next-token", ".gpt-next-token", press_key
+            )
         )
         lesson.page.wait_for_timeout(100)
     return statistics.median(delays)
@@ -107,14 +111,14 @@ def streaming(lesson, app, kernel):
     for turn in range(3):
         alone = kernel.run(
             f"import time; turn = {turn}\n"
-            "ids = writers['GPT'].encode('JULIET:\\n')\n"
+            "ids = generators['GPT'].encode('JULIET:\\n')\n"
             "begun = time.monotonic()\n"
-            "for _ in writers['GPT'].stream(ids, 500): pass\n"
+            "for _ in generators['GPT'].generate(ids, 500): pass\n"
             "print(500 / (time.monotonic() - begun))"
         )
         generate(app, 500)
-        shown = status(app).inner_text().split(" tokens/s")[0].split()[-1]
-        ratios.append(float(shown.replace(",", "")) / float(alone))
+        speed = status(app).inner_text().split(" tokens/s")[0].split()[-1]
+        ratios.append(float(speed.replace(",", "")) / float(alone))
     return statistics.median(ratios)
 
 
@@ -128,10 +132,10 @@ def late_update(lesson, app, kernel):
         metrics = session.send("Performance.getMetrics")["metrics"]
         return next(m["value"] for m in metrics if m["name"] == "TaskDuration")
 
-    lane = "lane = bench.lanes[0]; path = lane.path; import statistics, time\n"
+    column = "column = bench.columns[0]; text = column.text; import statistics, time\n"
     kernel.run(
-        lane + "path.ids += [1 + n % 60 for n in range(1980)]\n"
-        "path.chances += [0.5] * 1980; lane.show_text(); print(len(path.ids))"
+        column + "for n in range(1980): text.append(1 + n % 60, 0.5)\n"
+        "column.show(text); print(text.count_tokens())"
     )
     lesson.page.wait_for_timeout(1_000)
     idle = busy()
@@ -139,10 +143,10 @@ def late_update(lesson, app, kernel):
     idle = busy() - idle
     begun = busy()
     in_kernel = kernel.run(
-        lane + "times = []\n"
+        column + "times = []\n"
         "for _ in range(25):\n"
-        "    path.ids += [7] * 40; path.chances += [0.5] * 40\n"
-        "    begun = time.perf_counter(); lane.show_text()\n"
+        "    for _ in range(40): text.append(7, 0.5)\n"
+        "    begun = time.perf_counter(); column.show(text)\n"
         "    times.append(time.perf_counter() - begun); time.sleep(0.1)\n"
         "print(1000 * statistics.median(times))"
     )
@@ -174,6 +178,6 @@ def test_measure(bench):
     }
     for name, figure in figures.items():
         print(f"{figure:8.2f}  {name}")
-    machine = describe(str(pick_device()))
+    machine = device_info(str(pick_device()))
     content = {"machine": machine, "date": date.today().isoformat(), "figures": figures}
     TARGET.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

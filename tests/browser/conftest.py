@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from gpt_lib.course.export import ROOT, code_cells
 from gpt_lib.course.rules import project_files
-from gpt_lib.text import DATA
+from gpt_lib.data import DATA
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])),
@@ -167,8 +169,8 @@ class Lesson:
 
     def tracebacks(self) -> list[str]:
         """The last lines of every error on the page."""
-        shown = self.page.locator('[data-mime-type="application/vnd.jupyter.error"]')
-        return [text[-400:] for text in shown.all_inner_texts()]
+        errors = self.page.locator('[data-mime-type="application/vnd.jupyter.error"]')
+        return [text[-400:] for text in errors.all_inner_texts()]
 
     def run_all(self) -> None:
         self.start_all()
@@ -238,9 +240,9 @@ class Lesson:
             expect(self.page.get_by_text(re.compile(broken))).to_have_count(0)
 
 
-@pytest.fixture
-def open_lesson(browser, lab):
-    """Opens a lesson in a tab of its own; its kernel ends with the test."""
+@contextmanager
+def opener(browser, lab) -> Iterator[Callable[..., Lesson]]:
+    """Opens lessons in tabs of their own; their kernels end with the context."""
     opened = []
 
     def open_one(name: str, height: int = 1200) -> Lesson:
@@ -255,3 +257,17 @@ def open_lesson(browser, lab):
         lesson.command("kernelmenu:shutdown")
         lesson.page.wait_for_timeout(300)
         lesson.page.close()
+
+
+@pytest.fixture
+def open_lesson(browser, lab):
+    """Opens a lesson for one test."""
+    with opener(browser, lab) as open_one:
+        yield open_one
+
+
+@pytest.fixture(scope="module")
+def open_in_module(browser, lab):
+    """Opens a lesson for all tests of a module, which share its page and its kernel."""
+    with opener(browser, lab) as open_one:
+        yield open_one

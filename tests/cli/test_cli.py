@@ -1,4 +1,4 @@
-"""The command line, as people call it, with runs of its own."""
+"""The command line: in this process where it can be, as a process where it must be."""
 
 import json
 import os
@@ -13,62 +13,75 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from gpt_lib import catalog
-from gpt_lib.checkpoints import Run, load_checkpoint
+from gpt_lib import catalog, compiled, runs
+from gpt_lib.cache import PackedReader
+from gpt_lib.checkpoints import load_checkpoint
 from gpt_lib.cli import app
-from gpt_lib.cli.train import make_card
-from tests.conftest import need_compiler
+from gpt_lib.cli.train_run import make_card, resume_run, start_run
+from gpt_lib.device import pick_device
+from gpt_lib.generation import generate_text
+from gpt_lib.runs import TrainingRun
+from tests.byte_tokenizer import ByteTokenizer
 
 SMALL = ["--preset", "block", "--context", "16", "--width", "16", "--heads", "2"]
-SMALL += ["--batch", "4"]
+SMALL += ["--batch-size", "4"]
 COMMANDS = ["doctor", "train", "models", "generate", "chat"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with runs and a text in it."""
+    """A folder with runs and a text in it, where all commands here are called."""
     folder = tmp_path_factory.mktemp("here")
     (folder / "rhyme.txt").write_text("Row, row, row your boat. " * 40)
-    return folder
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(runs, "RUNS", folder / "runs")
+        yield folder
+
+
+def call(*words, given=None):
+    """Call a command in this process."""
+    return CliRunner().invoke(app, [str(word) for word in words], given)
 
 
 def environment(folder):
     return {**os.environ, "GPT_RUNS": str(folder / "runs"), "OMP_NUM_THREADS": "1"}
 
 
-def call(folder, *words, given=None, **variables):
-    return subprocess.run(
+def start_process(folder, *words, **options):
+    """Call a command in a process of its own."""
+    return subprocess.Popen(
         [sys.executable, "-m", "gpt_lib", *words],
-        env=environment(folder) | variables,
+        env=environment(folder),
         cwd=folder,
-        input=given,
-        stdin=subprocess.DEVNULL if given is None else None,
-        capture_output=True,
         text=True,
-        encoding="utf-8",
+        **options,
     )
 
 
 @pytest.fixture(scope="module")
 def trained(folder):
-    """What training on the learner's own text said."""
-    done = call(folder, "train", "rhyme.txt", "--name", "mine", *SMALL, "--steps", "60")
-    assert done.returncode == 0, done.stderr
-    return done
+    """The result of training on a text of the learner's own."""
+    result = call("train", "rhyme.txt", "--name", "mine", *SMALL, "--steps", 60)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+# Help
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_help_reads_well_and_loads_no_torch(command):
+def test_help_reads_well_and_loads_nothing_heavy(command):
     code = (
         "import sys; from gpt_lib.cli import app\n"
         "try: app(sys.argv[1:])\n"
-        "except SystemExit: print('torch' in sys.modules, 'numpy' in sys.modules)"
+        "except SystemExit: print(*{'torch', 'numpy', 'rich'} & set(sys.modules))"
     )
     words = [sys.executable, "-c", code, *filter(None, [command]), "--help"]
-    done = subprocess.run(words, capture_output=True, text=True)
-    assert done.stdout.endswith("False False\n"), done.stderr
-    assert "Usage:" in done.stdout
-    assert all(name in done.stdout for name in COMMANDS if not command)
+    process = subprocess.run(words, capture_output=True, text=True)
+    assert process.stdout.endswith("\n\n"), process
+    assert "Usage:" in process.stdout
+    assert all(name in process.stdout for name in COMMANDS if not command)
 
 
 def test_every_option_has_its_help():
@@ -78,13 +91,24 @@ def test_every_option_has_its_help():
             assert getattr(parameter, "help", None), (name, parameter.name)
 
 
-def test_doctor_reports_the_machine(folder):
-    done = call(folder, "doctor")
-    assert done.returncode == 0
-    assert torch.__version__ in done.stdout
-    assert re.search(r"^parity +agrees with the CPU$", done.stdout, re.M)
-    wrong = call(folder, "doctor", "--device", "abacus")
-    assert wrong.returncode == 1
+def test_the_presets_in_the_help_are_those_of_the_catalog():
+    text = " ".join(call("train", "--help").output.split())
+    listing = re.search(r"--preset <str> (.*?) \[default", text)[1]
+    others = {"many-heads-no-positions", "gpt"}  # stages of the ladder
+    assert {*re.findall(r"[\w-]+", listing)} >= catalog.RECIPES.keys() - others
+
+
+# What the commands do
+
+
+def test_doctor_reports_the_machine_and_the_folders(folder):
+    result = call("doctor")
+    assert result.exit_code == 0
+    assert torch.__version__ in result.stdout
+    assert re.search(r"^parity +agrees with the CPU$", result.stdout, re.M)
+    assert re.search(rf"^runs +{folder}/runs$", result.stdout, re.M)
+    wrong = call("doctor", "--device", "abacus")
+    assert wrong.exit_code == 1
     assert "abacus" in wrong.stderr
     assert "Traceback" not in wrong.stderr
 
@@ -93,49 +117,51 @@ def test_a_text_becomes_a_model_that_is_listed_and_writes(folder, trained):
     assert "mine is trained: validation loss" in trained.stdout
     assert "60/60" in trained.stderr
     assert "loss=" in trained.stderr
-    table = call(folder, "models").stdout
+    assert f"saving in {folder / 'runs' / 'mine'}" in trained.stderr
+    result = call("models")
     assert re.search(
-        r"^mine +block +[\d,]+ +rhyme +\d+ (of 60)? +\d\.\d+ ", table, re.M
+        r"^mine +one-block +[\d,]+ +rhyme +\d+ (of 60)? +\d\.\d+ ", result.stdout, re.M
     )
-    assert re.search(r"^shakespeare +GPT +1,276,160 ", table, re.M)
-    rows = json.loads(call(folder, "models", "--json").stdout)
+    assert re.search(r"^shakespeare +gpt +1,276,160 ", result.stdout, re.M)
+    assert result.stderr == f"runs are kept in {folder / 'runs'}\n"
+    rows = json.loads(call("models", "--json").stdout)
     assert [row["model"] for row in rows] == [*catalog.SHIPPED, "mine"]
-    assert list(catalog.writers(folder / "runs")) == [*catalog.SHIPPED, "mine"]
-    done = call(folder, "generate", "Row", "--model", "mine", "--length", "20")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(r"Row(.|\n){20}\n", done.stdout)
+    generators = catalog.text_generators(folder / "runs")
+    assert list(generators) == [*catalog.SHIPPED, "mine"]
+    result = call("generate", "Row", "--model", "mine", "--length", 20)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert re.fullmatch(r"Row(.|\n){20}\n", result.stdout)
 
 
-def test_the_same_seed_writes_the_same_and_json_says_all(folder):
-    words = ["generate", r"JULIET:\n", "--length", "30", "--temperature", "0.8"]
-    words += ["--seed", "5", "--top-k", "9"]
-    plain = call(folder, *words).stdout
-    told = json.loads(call(folder, *words, "--json").stdout)
-    assert plain == told["prompt"] + told["text"] + "\n"
-    assert told["prompt"] == "JULIET:\n"
-    assert told["settings"]["top_k"] == 9
-    assert told["tokens"] == len(told["chances"]) == 30
+def test_the_same_seed_writes_the_same_and_json_has_all():
+    words = ["generate", r"JULIET:\n", "--length", 30, "--temperature", 0.8]
+    words += ["--seed", 5, "--top-k", 9]
+    plain = call(*words).stdout
+    record = json.loads(call(*words, "--json").stdout)
+    assert plain == record["prompt"] + record["text"] + "\n"
+    assert record["prompt"] == "JULIET:\n"
+    assert record["settings"]["top_k"] == 9
+    assert record["tokens"] == len(record["probabilities"]) == 30
+    assert all(0 < probability <= 1 for probability in record["probabilities"])
+    generator = catalog.load_text_generator("shakespeare")
+    generator.model.to(pick_device())
+    options = {"seed": 5, "temperature": 0.8, "top_k": 9}
+    text = "".join(generate_text(generator, "JULIET:\n", 30, **options))
+    assert record["text"] == text
 
 
-def test_a_compiled_model_writes_the_same_and_so_it_does_without_a_compiler(folder):
-    words = ["generate", "JULIET", "--length", "40", "--model", "shakespeare"]
-    plain = call(folder, *words)
-    bare = {"PATH": "", "CXX": "", "TORCHINDUCTOR_CACHE_DIR": str(folder / "none")}
-    done = call(folder, *words, "--compile", **bare)
-    assert (done.returncode, done.stdout) == (0, plain.stdout)
-    assert re.fullmatch(r"compiling …\nnot compiled: .*compiler.*\n", done.stderr)
-    done = call(folder, "generate", "x", "--compile", "--model", "bigram")
-    assert done.returncode == 1
-    assert "bigram is a Bigram; --compile can do a GPT only" in done.stderr
-    done = call(folder, *words, "--compile")
-    assert (done.returncode, done.stdout) == (0, plain.stdout)
-    need_compiler(done.stderr.removeprefix("compiling …\n"))
+def test_a_prompt_comes_through_standard_input_and_a_stop_ends_it():
+    result = call("generate", "--length", 200, "--stop", "e", given="KING")
+    assert result.exit_code == 0
+    assert re.fullmatch(r"KING[^e]*e\n", result.stdout)
 
 
-def test_a_prompt_comes_through_standard_input_and_a_stop_ends_it(folder):
-    done = call(folder, "generate", "--length", "200", "--stop", "e", given="KING")
-    assert done.returncode == 0
-    assert re.fullmatch(r"KING[^e]*e\n", done.stdout)
+def test_chat_answers_through_a_pipe_and_reports_an_unknown_model():
+    result = call("chat", "block", "--length", 10, given="KING\n/set greedy\n")
+    assert result.exit_code == 0
+    assert re.fullmatch(r"KING(.|\n){10}\n", result.stdout)
+    assert "temperature 0, length 10, seed 1, from the next" in result.stderr
+    assert call("chat", "hamlet").exit_code == 1
 
 
 @pytest.mark.parametrize(
@@ -166,14 +192,13 @@ def test_a_prompt_comes_through_standard_input_and_a_stop_ends_it(folder):
         (["chat", "hamlet"], "no model 'hamlet'"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_1(folder, monkeypatch, words, message):
-    monkeypatch.chdir(folder)
-    done = CliRunner().invoke(app, words)
-    assert done.exit_code == 1
-    assert message in done.stderr
-    assert done.stderr.startswith("gpt-lib: ")
-    assert "Traceback" not in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_a_mistake_is_one_line_and_exit_code_1(folder, words, message):
+    result = call(*words)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert result.stderr.startswith("gpt-lib: ")
+    assert "Traceback" not in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -200,6 +225,7 @@ def test_a_mistake_is_one_line_and_exit_code_1(folder, monkeypatch, words, messa
             "'--steps': Input should be greater than or equal to 1",
         ),
         (["train", "--resume", "--steps", "9"], "leave out steps"),
+        (["train", "--resume", "-p", "cpu", "--heads", "2"], "leave out heads, preset"),
         (["train", "--resume"], "--resume which run? Give --name too"),
         (["train", "x.txt", "--resume", "-n", "y"], "own text: leave out x.txt"),
         (["trian"], "No such command 'trian'"),
@@ -210,55 +236,159 @@ def test_a_mistake_is_one_line_and_exit_code_1(folder, monkeypatch, words, messa
     ],
 )
 def test_a_wrong_value_says_the_range_and_exit_code_2(words, message):
-    done = CliRunner().invoke(app, words)
-    assert done.exit_code == 2
-    assert message in " ".join(done.output.split())
+    result = call(*words)
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+
+
+def test_every_training_option_reaches_the_card(folder):
+    options = {
+        "steps": 40,
+        "batch_size": 3,
+        "learning_rate": 0.01,
+        "warmup_steps": 7,
+        "final_lr_fraction": 0.5,
+        "weight_decay": 0.2,
+        "max_grad_norm": 2.0,
+        "evaluate_every": 20,
+        "seed": 4,
+    }
+    shape = {"context": 8, "width": 8, "heads": 2, "depth": 1, "dropout": 0.1}
+    words = []
+    for name, value in {**options, **shape}.items():
+        words += [f"--{name.replace('_', '-')}", value]
+    result = call("train", "rhyme.txt", "-n", "options", "-p", "cpu", *words)
+    assert result.exit_code == 0, result.output
+    card = catalog.load("options", folder / "runs").card
+    assert {name: getattr(card.training, name) for name in options} == options
+    assert {name: card.shape[name] for name in shape} == shape
+    assert card.training.context == 8
 
 
 def test_a_name_that_exists_is_refused_and_a_finished_run_says_so(folder, trained):
-    again = call(folder, "train", "rhyme.txt", "--name", "mine", *SMALL)
-    assert again.returncode == 1
+    again = call("train", "rhyme.txt", "--name", "mine", *SMALL)
+    assert again.exit_code == 1
     assert "the run 'mine' exists: resume it, or take another name" in again.stderr
-    alike = call(folder, "train", "rhyme.txt", "--name", "MINE", *SMALL)
+    alike = call("train", "rhyme.txt", "--name", "MINE", *SMALL)
     assert "'MINE' is too like the run 'mine': take another name" in alike.stderr
-    done = call(folder, "train", "--resume", "--name", "mine")
-    assert done.returncode == 0
-    assert "mine is trained" in done.stdout
+    result = call("train", "--resume", "--name", "mine")
+    assert result.exit_code == 0
+    assert "mine is trained" in result.stdout
 
 
 def test_a_changed_text_is_not_trained_on(folder):
     text = folder / "changing.txt"
     text.write_text("one two three " * 60)
-    process = begin(folder, "changing.txt")
-    stop(process, signal.SIGINT)
+    assert call("train", "changing.txt", *SMALL, "--steps", 10).exit_code == 0
     text.write_text("four five six " * 60)
-    done = call(folder, "train", "--resume", "--name", "changing")
-    assert done.returncode == 1
-    assert "changing.txt has changed since this run began" in done.stderr
+    result = call("train", "--resume", "--name", "changing")
+    assert result.exit_code == 1
+    assert "changing.txt has changed since this run began" in result.stderr
 
 
-def test_a_modern_shape_fits_the_heads_asked_for_and_the_vocabulary(tmp_path):
-    texts = {"few": "abc" * 500, "many": "".join(map(chr, range(0x4E00, 0x5400)))}
-    shapes = {}
-    for name, text in texts.items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
-        card = make_card(str(tmp_path / name), "modern", {"heads": 1}, {"steps": 9})
-        shapes[name] = card.shape
-    assert [shape["key_heads"] for shape in shapes.values()] == [1, 1]
-    assert [shape["pairs"] for shape in shapes.values()] == [True, False]
+# Any tokenizer
 
 
-def begin(folder, *words):
-    """A training under way that would take long."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gpt_lib", "train", *words, *SMALL, "--steps", "50000"],
-        env=environment(folder),
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+def test_a_model_of_bytes_is_trained_resumed_and_writes(folder, monkeypatch):
+    monkeypatch.setitem(catalog.TOKENIZERS, "bytes", ByteTokenizer.from_card)
+    text = folder / "poem.txt"
+    text.write_text("Café 😀, naïve café. " * 60, encoding="utf-8")
+    shape = {"context": 16, "width": 16, "heads": 2}
+    card = make_card(str(text), "block", shape, {"steps": 40}, ByteTokenizer())
+    assert card.shape["vocab_size"] == 256
+    assert card.tokenizer == {"kind": "bytes"}
+    message, finished = start_run(TrainingRun("bytes", folder / "runs"), card)
+    assert finished, message
+    run = TrainingRun("bytes", folder / "runs")
+    assert resume_run(run)[1]
+    prompt = "é 😀"
+    words = ["generate", prompt, "--model", "bytes", "--length", 50]
+    record = json.loads(call(*words, "--json").stdout)
+    assert record["prompt"] == prompt
+    assert record["tokens"] == len(record["probabilities"]) == 50
+    assert call(*words).stdout == prompt + record["text"] + "\n"
+    generator = catalog.load_text_generator("bytes", folder / "runs")
+    tokens = generator.generate(generator.encode(prompt), 50)
+    ids = [token.id for token in tokens]
+    assert record["text"] == bytes(ids).decode(errors="replace")
+    result = call("chat", "bytes", "--length", 25, given=prompt + "\n\n")
+    assert result.exit_code == 0
+    assert result.stdout.startswith(prompt)
+    written = (prompt + record["text"]).removesuffix("\ufffd")
+    assert result.stdout.removesuffix("\n").startswith(written)
+    assert "bytes" in call("models").stdout
+
+
+# Compiled
+
+
+@pytest.fixture(scope="module")
+def tiny(folder):
+    """The words that let a small GPT write."""
+    shape = ["--context", 8, "--width", 8, "--heads", 2, "--depth", 1, "--steps", 5]
+    result = call("train", "rhyme.txt", "-n", "tiny", "-p", "cpu", *shape)
+    assert result.exit_code == 0, result.output
+    return ["generate", "Row", "--length", "40", "--model", "tiny"]
+
+
+def test_a_compiled_step_is_used_and_writes_the_same(tiny, monkeypatch):
+    lengths = []
+
+    def compile_step(reader):  # lesson 12b's tests compile; here we see that it is used
+        def step(ids, cache):
+            lengths.append(cache.length)
+            return PackedReader.step(reader, ids, cache)
+
+        return step
+
+    monkeypatch.setattr(compiled, "compile_step", compile_step)
+    plain, result = call(*tiny), call(*tiny, "--compile")
+    assert (result.exit_code, result.stdout) == (0, plain.stdout)
+    assert result.stderr == "compiling …\n"
+    assert lengths == [3, 4, 5, 6]
+    result = call("generate", "x", "--compile", "--model", "bigram")
+    assert result.exit_code == 1
+    assert "bigram is a Bigram; --compile can do a GPT only" in result.stderr
+
+
+def test_without_a_compiler_it_says_so_and_writes_the_same(folder, tiny):
+    nothing = {"PATH": "", "CXX": "", "TORCHINDUCTOR_CACHE_DIR": str(folder / "none")}
+    process = subprocess.run(
+        [sys.executable, "-m", "gpt_lib", *tiny, "--compile"],
+        env=environment(folder) | nothing,
+        capture_output=True,
         text=True,
     )
-    run = Run(words[-1].removesuffix(".txt"), folder / "runs")
+    assert (process.returncode, process.stdout) == (0, call(*tiny).stdout)
+    assert re.fullmatch(r"compiling …\nnot compiled: .*compiler.*\n", process.stderr)
+
+
+# What must be a process
+
+
+def test_no_command_imports_a_face_that_it_does_not_show(folder):
+    program = (
+        "import sys, gpt_lib.gpt, gpt_lib.cli.train_run; from gpt_lib.cli import app\n"
+        "app(['chat', 'bigram', '--length', '5'], standalone_mode=False)\n"
+        "heavy = {'ipywidgets', 'matplotlib', 'textual', 'IPython'}\n"
+        "print('loaded:', *heavy & set(sys.modules))"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(folder),
+        input="KING\n/set\n/compare block\n",
+        capture_output=True,
+        text=True,
+    )
+    assert process.stdout.endswith("loaded:\n"), process
+
+
+def start_training(folder, *words):
+    """A training under way that would take long."""
+    process = start_process(
+        folder, "train", *words, *SMALL, "--steps", "50000", stdout=-1, stderr=-1
+    )
+    run = TrainingRun(words[-1].removesuffix(".txt"), folder / "runs")
     limit = time.monotonic() + 60
     while not run.steps() or run.steps()[-1] < 20:
         assert process.poll() is None, process.communicate()
@@ -267,34 +397,31 @@ def begin(folder, *words):
     return process
 
 
-def stop(process, how):
-    process.send_signal(how)
+def interrupt(process):
+    """Send Ctrl-C: what the process then writes."""
+    process.send_signal(signal.SIGINT)
     return process.communicate(timeout=30)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGINT for others")
 def test_ctrl_c_saves_and_resuming_goes_on_from_there(folder):
-    process = begin(folder, "rhyme.txt", "--name", "cut")
-    said, _ = stop(process, signal.SIGINT)
+    process = start_training(folder, "rhyme.txt", "--name", "cut")
+    output, _ = interrupt(process)
     assert process.returncode == 130
-    [step] = re.findall(r"stopped and saved after (\d+) of 50000 steps", said)
-    assert "gpt-lib train --resume --name cut" in said
-    run = Run("cut", folder / "runs")
+    [step] = re.findall(r"stopped and saved after (\d+) of 50000 steps", output)
+    assert "gpt-lib train --resume --name cut" in output
+    run = TrainingRun("cut", folder / "runs")
     assert run.steps()[-1] == int(step)
     card = load_checkpoint(run.last()).card
     assert [r.step for r in card.history] == [*range(0, int(step), 10)]
 
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gpt_lib", "train", "--resume", "--name", "cut"],
-        env=environment(folder),
-        cwd=folder,
-        stderr=subprocess.DEVNULL,
-    )
+    words = "train", "--resume", "--name", "cut"
+    process = start_process(folder, *words, stderr=subprocess.DEVNULL)
     while run.steps()[-1] < int(step) + 10:
         assert process.poll() is None
         time.sleep(0.05)
-    refused = call(folder, "train", "--resume", "--name", "cut")
-    assert refused.returncode == 1
+    refused = call(*words)
+    assert refused.exit_code == 1
     assert "'cut' is being trained by another process" in refused.stderr
     process.kill()
     process.wait()
@@ -306,23 +433,18 @@ def test_who_reads_may_stop_reading(folder):
     command = (
         f"{sys.executable} -m gpt_lib generate KING --length 5000 -m bigram | head -c 9"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         ["bash", "-c", command], env=environment(folder), capture_output=True, text=True
     )
-    assert done.stdout.startswith("KING")
-    assert done.stderr == ""
+    assert process.stdout.startswith("KING")
+    assert process.stderr == ""
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGINT for others")
 def test_ctrl_c_ends_a_long_text_without_a_traceback(folder):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gpt_lib", "generate", "KING", "--length", "1000000"],
-        env=environment(folder),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    words = "generate", "KING", "--length", "1000000"
+    process = start_process(folder, *words, stdout=-1, stderr=-1)
     assert process.stdout.read(5).startswith("KING")
-    _, said = stop(process, signal.SIGINT)
+    _, errors = interrupt(process)
     assert process.returncode not in (0, None)
-    assert "Traceback" not in said
+    assert "Traceback" not in errors

@@ -1,12 +1,21 @@
-"""`make` names what a machine lacks, and the command that mends it."""
+"""`make` names what a machine lacks; its packages are the ones that are declared."""
 
 import shutil
 import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
 
 import pytest
+from packaging.requirements import Requirement
 
+from gpt_lib import catalog
+from gpt_lib.course import rules
 from gpt_lib.course.export import ROOT
+from gpt_lib.experiments.bench import peers
 
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+GROUPS = PYPROJECT["project"]["optional-dependencies"]
 FAKES = {
     "too old": 'case "$1" in -V) echo Python 3.9.2;; *) exit 1;; esac',
     "no venv": 'case "$*" in *ensurepip*) exit 1;; esac',
@@ -22,21 +31,21 @@ def make(folder, goal, python):
 
 @pytest.mark.parametrize("goal", ["lab", "test", "check"])
 @pytest.mark.parametrize(
-    ("fake", "said"),
+    ("fake", "message"),
     [
         ("missing", "is not installed: sudo apt install python3 python3-venv"),
         ("too old", "Python 3.9.2 is too old, 3.11.5 or newer is needed"),
         ("no venv", "this Python lacks venv: sudo apt install python3-venv"),
     ],
 )
-def test_what_is_missing_is_named_and_nothing_is_left(tmp_path, goal, fake, said):
+def test_what_is_missing_is_named_and_nothing_is_left(tmp_path, goal, fake, message):
     python = tmp_path / "python"
     if fake in FAKES:
         python.write_text(f"#!/bin/sh\n{FAKES[fake]}\n")
         python.chmod(0o755)
     done = make(tmp_path, goal, python)
     assert done.returncode != 0
-    assert said in done.stdout
+    assert message in done.stdout
     assert not (tmp_path / ".venv").exists()
 
 
@@ -46,6 +55,7 @@ def test_make_alone_lists_what_there_is(tmp_path):
         "lab",
         "test",
         "check",
+        "soak",
         "export",
         "notebooks",
         "restore",
@@ -54,3 +64,59 @@ def test_make_alone_lists_what_there_is(tmp_path):
         "shipped",
     ):
         assert f"\n{goal} " in "\n" + done.stdout
+
+
+def pinned():
+    """Name -> version, of all that requirements.txt installs."""
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if "==" in line)
+
+
+def test_what_is_pinned_is_what_is_declared():
+    declared = PYPROJECT["project"]["dependencies"] + GROUPS["test"]
+    requirements = {each.name: each for each in map(Requirement, declared)}
+    assert requirements.keys() == pinned().keys()
+    for name, version in pinned().items():
+        assert requirements[name].specifier.contains(version), name
+
+
+def test_what_the_library_imports_is_declared():
+    """But for the peers, and what comes with a package that is declared."""
+    modules = set()
+    for path in (ROOT / "gpt_lib").rglob("*.py"):
+        for name in rules.imports_of(path, ".".join(path.relative_to(ROOT).parts[:-1])):
+            modules.add(name.partition(".")[0])
+    packages = {
+        package
+        for module in modules - sys.stdlib_module_names - {"gpt_lib"}
+        for package in packages_distributions().get(module, [])
+    }
+    declared = {Requirement(each).name for each in PYPROJECT["project"]["dependencies"]}
+    assert {package.lower() for package in packages} - declared <= {
+        "ipython",  # with ipykernel
+        "traitlets",  # with ipywidgets
+        "nbclient",  # make notebooks, in the group test
+        *peers.PACKAGES,
+    }
+
+
+def test_the_peers_are_the_group_bench():
+    requirements = [Requirement(each) for each in GROUPS["bench"]]
+    assert {each.name for each in requirements} == set(peers.PACKAGES)
+    assert all(str(each.specifier).startswith("==") for each in requirements)
+    done = subprocess.run(
+        ["make", "--dry-run", "bench", "PART=step memory"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert " ".join(GROUPS["bench"]) in done.stdout
+    assert "gpt_lib.experiments.bench step memory\n" in done.stdout
+    assert "bench_playground" not in done.stdout
+
+
+def test_a_wheel_carries_the_shipped_models(tmp_path):
+    include = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    [(source, target)] = include.items()
+    assert catalog.models_folder(ROOT / "gpt_lib") == ROOT / source
+    assert catalog.models_folder(tmp_path / "gpt_lib") == tmp_path / target

@@ -14,7 +14,7 @@ def test_this_project_keeps_the_rule(rule):
     assert rule(ROOT) == []
 
 
-def shown(**data):
+def display(**data):
     return v4.new_output("display_data", data=data)
 
 
@@ -61,6 +61,12 @@ def nothing_compared(notebook):
         cell.source = cell.source.replace("# NBVAL_CHECK_OUTPUT\n", "")
 
 
+def compared_without_output(notebook):
+    for cell in notebook.cells:
+        if cell.source.startswith("# NBVAL_CHECK_OUTPUT"):
+            cell.outputs = []
+
+
 def fat(notebook):
     notebook.cells.append(v4.new_raw_cell("x" * 1_000_000))
 
@@ -70,7 +76,7 @@ FAULTS = [
     (unordered, "not executed top to bottom"),
     (never_executed, "not executed top to bottom"),
     (widget_state, "saved widget state"),
-    (add_output(shown(**{WIDGET_VIEW: {"model_id": "1"}})), "saved widget view"),
+    (add_output(display(**{WIDGET_VIEW: {"model_id": "1"}})), "saved widget view"),
     (add_output(v4.new_output("error", ename="KeyError", evalue="", traceback=[])),
      "error output KeyError"),
     (add_output(v4.new_output("stream", text="saved to /home/ann/run.pt")),
@@ -78,15 +84,16 @@ FAULTS = [
     (add_cell("x = open('/root/file')"), "absolute path"),
     (add_cell("\n".join(["x = 1"] * 41)), "has 41 lines"),
     (empty_alt, "picture without alt text"),
-    (add_output(shown(**{"image/png": "aaaa", **FIGURE})),
+    (add_output(display(**{"image/png": "aaaa", **FIGURE})),
      "image/png without <img alt>"),
-    (add_output(shown(**FIGURE)), "picture without words"),
-    (add_output(shown(**{"text/html": '<img src="data:">', "text/plain": "a curve"})),
+    (add_output(display(**FIGURE)), "picture without words"),
+    (add_output(display(**{"text/html": '<img src="data:">', "text/plain": "a curve"})),
      "<img> without alt text"),
     (fat, "more than 1,000,000"),
     (another_kernel, "kernelspec is not python3"),
     (add_cell("# a comment\n#| export\nx = 1"), "is not on line 1"),
     (nothing_compared, "only 0 compared outputs"),
+    (compared_without_output, "only 0 compared outputs"),
     (add_cell("#| export\n# NBVAL_CHECK_OUTPUT\nx = 1"), "also a compared one"),
 ]  # fmt: skip
 
@@ -97,18 +104,33 @@ def test_a_planted_fault_is_caught_in_one_line(project, plant, complaint):
     notebook = nbformat.read(path, as_version=4)
     plant(notebook)
     nbformat.write(notebook, path)
-    found = [fault for rule in rules.NOTEBOOK_RULES for fault in rule(project)]
-    matching = [fault for fault in found if complaint in fault]
-    assert matching, f"nobody noticed; found only {found}"
+    matching, faults = [], []
+    for rule in rules.NOTEBOOK_RULES:
+        faults += rule(project)
+        matching += [fault for fault in faults if complaint in fault]
+        if matching:
+            break
+    assert matching, f"nobody noticed; found only {faults}"
     assert all("\n" not in fault and path.name in fault for fault in matching)
+
+
+@pytest.mark.parametrize(("name", "count"), [("09_toy", 5), ("09b_toy", 3)])
+def test_an_optional_lesson_compares_fewer_outputs(tmp_path, name, count):
+    (tmp_path / "notebooks").mkdir()
+    for number, is_enough in ((count - 1, False), (count, True)):
+        source = "# NBVAL_CHECK_OUTPUT\n1"
+        cells = [v4.new_code_cell(source, outputs=[display()]) for _ in range(number)]
+        notebook = v4.new_notebook(cells=cells)
+        nbformat.write(notebook, tmp_path / "notebooks" / f"{name}.ipynb")
+        assert (rules.enough_compared(tmp_path) == []) == is_enough
 
 
 @pytest.mark.parametrize("path", lessons(), ids=lambda path: path.stem)
 def test_predictions_hide_their_source_which_holds_the_answers(path):
-    shown = [
+    visible = [
         cell.source.splitlines()[1]
         for cell in nbformat.read(path, as_version=4).cells
-        if cell.source.startswith("views.predict(")
+        if cell.source.startswith("views.prediction(")
         and not cell.metadata.get("jupyter", {}).get("source_hidden")
     ]
-    assert shown == []
+    assert visible == []

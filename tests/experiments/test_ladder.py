@@ -1,22 +1,27 @@
 """The committed ladder: complete, in order, above the floor; and the code behind it."""
 
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from gpt_lib import catalog
 from gpt_lib.bigram import Bigram
 from gpt_lib.course.export import ROOT
+from gpt_lib.data import load_corpus
 from gpt_lib.experiments import ladder
-from gpt_lib.text import CharTokenizer, bigram_loss, load_text, split
+from gpt_lib.text import bigram_loss
 from gpt_lib.training import TrainingConfig, validation_loss
 
-ROWS = ladder.read_results()
-STAGES = [stage.name for stage in ladder.STAGES]
+ROWS = ladder.read_ladder_rows()
+STAGES = [stage.label for stage in ladder.STAGES]
 
 
 def test_every_stage_has_three_seeds_for_both_texts_and_both_budgets():
-    runs = {(r["stage"], r["text"], r["budget"], r["seed"]) for r in ROWS}
+    keys = ("stage", "text", "budget", "seed")
+    runs = {tuple(row[key] for key in keys) for row in ROWS}
     assert len(runs) == len(ROWS)
     for stage in STAGES:
         for text in ladder.STEPS:
@@ -33,56 +38,75 @@ def test_equal_means_equal():
         assert len(tokens) == 1
         for row in rows:
             if row["budget"] == "seconds":
-                # A trial foretells the speed; a busy machine may change its mind.
+                # The speed is estimated by a trial; a busy machine is slower later.
                 assert row["seconds"] == pytest.approx(seconds, rel=0.5), row
 
 
-def test_no_model_is_below_the_floor_of_the_diary():
-    rows = [row for row in ROWS if row["text"] == "diary"]
+def test_no_model_is_below_the_floor_of_the_toy_diary():
+    rows = [row for row in ROWS if row["text"] == "toy-diary"]
     for row in rows:
         assert row["above_floor"] > -3 * row["standard_error"], row
     assert min(row["above_floor"] for row in rows) < 0.1  # and one comes close
 
 
-def test_at_equal_tokens_every_rung_is_below_the_one_before_beyond_its_seeds():
+def test_at_equal_tokens_every_stage_is_below_the_one_before_beyond_its_seeds():
     stages, losses = ladder.read_ladder("tinyshakespeare")
     assert stages == STAGES
     for before, now in zip(losses["equal tokens"], losses["equal tokens"][1:]):
         assert max(now) < min(before)
 
 
-def test_the_averaging_rung_is_below_the_line_of_counted_pairs():
-    text = load_text("tinyshakespeare")
-    tokenizer = CharTokenizer.from_text(text)
-    line = bigram_loss(*split(tokenizer.encode(text)), tokenizer.vocab_size)
+def test_the_averaging_stage_is_below_the_line_of_bigram_counts():
+    corpus = load_corpus("tinyshakespeare")
+    vocab_size = corpus.tokenizer.vocab_size
+    line = bigram_loss(corpus.train, corpus.validation, vocab_size)
     losses = dict(zip(STAGES, ladder.read_ladder("tinyshakespeare")[1]["equal tokens"]))
     assert min(losses["bigram"]) > line > max(losses["averaging"])
 
 
 def test_the_readme_shows_this_ladder():
-    words = " ".join(ladder.picture().words.split())
+    description = " ".join(ladder.ladder_chart().description.split())
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    assert f"![{words}](data/pictures/ladder.png)" in readme
+    assert f"![{description}](data/pictures/ladder.png)" in readme
 
 
-def test_losses_of_characters_make_the_validation_loss():
+def test_losses_of_tokens_make_the_validation_loss():
     model, ids = Bigram(5), torch.arange(300) * 7 % 5
-    torch.nn.init.normal_(model.table.weight)
-    losses = ladder.character_losses(model, ids)
+    torch.nn.init.normal_(model.bigram_logits.weight)
+    losses = ladder.token_losses(model, ids)
     assert len(losses) == 299
     assert losses.mean().item() == pytest.approx(validation_loss(model, ids), rel=1e-5)
 
 
 @pytest.mark.parametrize("stage", ladder.STAGES, ids=STAGES)
 def test_a_short_run_of_each_stage(monkeypatch, stage):
-    plan = TrainingConfig(
-        steps=4, warmup=1, batch=2, evaluate_every=10**6, evaluation_batches=1
+    config = TrainingConfig(
+        steps=4,
+        warmup_steps=1,
+        batch_size=2,
+        evaluate_every=10**6,
+        evaluation_batches=1,
     )
-    monkeypatch.setattr(ladder, "PLAN", plan)
-    monkeypatch.setattr(ladder, "STEPS", {"diary": 4})
-    row = ladder.run(stage, "diary", "tokens", seed=1)
+    stage = replace(stage, training=config)
+    monkeypatch.setattr(ladder, "STEPS", {"toy-diary": 4})
+    row = ladder.train_stage(stage, "toy-diary", "tokens", seed=1)
     assert row["tokens"] == 4 * 2 * 64
     assert 1.0 < row["val_loss"] < 4.5
     assert row["above_floor"] == pytest.approx(row["val_loss"] - 0.079, abs=0.002)
     assert 0 < row["standard_error"] < 0.1
     assert math.isfinite(row["seconds"])
+
+
+def test_as_many_steps_are_planned_as_fit_into_the_time(monkeypatch):
+    stage, trial = ladder.STAGES[1], SimpleNamespace(tokens_per_second=1_536_000)
+    monkeypatch.setattr(ladder, "train_to_end", lambda *_: trial)
+    corpus = load_corpus("toy-diary")
+    assert ladder.steps_within(2.0, stage, corpus) == 2000
+    assert ladder.steps_within(0.001, stage, corpus) == stage.training.warmup_steps + 1
+
+
+def test_a_stage_is_trained_as_the_catalog_says():
+    for stage in ladder.STAGES[1:]:
+        assert stage.training == catalog.recipe(stage.model).training
+        assert stage.training.steps == ladder.STEPS["tinyshakespeare"]
+        assert stage.training.batch_size * stage.training.context == 1536

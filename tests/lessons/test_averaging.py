@@ -11,7 +11,7 @@ from torch import nn
 from gpt_lib import averaging as lesson
 
 
-def mean_by_loop(x):
+def past_mean_by_loop(x):
     return torch.stack([x[: t + 1].mean(dim=0) for t in range(len(x))])
 
 
@@ -25,15 +25,15 @@ def test_softmax_and_triangle_and_loop_are_equal(B, T, C, seed):
     x = torch.randn(B, T, C, generator=torch.Generator().manual_seed(seed))
     triangle = torch.ones(T, T).tril()
     triangle /= triangle.sum(dim=1, keepdim=True)
-    expected = torch.stack([mean_by_loop(row) for row in x])
+    expected = torch.stack([past_mean_by_loop(row) for row in x])
     torch.testing.assert_close(triangle @ x, expected)
     torch.testing.assert_close(lesson.past_mean(x), expected)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.0, 50.0])
-def test_weights_are_shares_of_the_past(scale, device):
-    dice = torch.Generator().manual_seed(0)
-    scores = (scale * torch.randn(2, 3, 6, 6, generator=dice)).to(device)
+def test_weights_of_the_past_sum_to_one(scale, device):
+    generator = torch.Generator().manual_seed(0)
+    scores = (scale * torch.randn(2, 3, 6, 6, generator=generator)).to(device)
     weights = lesson.causal_softmax(scores)
     assert weights.triu(1).count_nonzero() == 0
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 3, 6, device=device))
@@ -56,24 +56,29 @@ def test_adding_to_all_scores_of_a_row_changes_nothing():
 
 
 def test_a_new_model_knows_nothing_and_a_trained_one_adds_both(device):
-    model = lesson.Averaging(5, context=8).to(device)
+    model = lesson.AveragingModel(5, context=8).to(device)
     ids = torch.tensor([[0, 3, 1, 4]], device=device)
     assert model(ids).shape == (1, 4, 5)
     loss = nn.functional.cross_entropy(model(ids)[0], ids[0])
     assert loss.item() == pytest.approx(math.log(5), abs=1e-5)
-    nn.init.normal_(model.table.weight)
-    nn.init.normal_(model.past.weight)
-    rows = model.past(ids)[0]
+    nn.init.normal_(model.bigram_logits.weight)
+    nn.init.normal_(model.past_logits.weight)
+    rows = model.past_logits(ids)[0]
     for t in range(4):
-        expected = model.table(ids)[0, t] + rows[: t + 1].mean(dim=0)
+        expected = model.bigram_logits(ids)[0, t] + rows[: t + 1].mean(dim=0)
         torch.testing.assert_close(model(ids)[0, t], expected)
 
 
-def test_the_mean_forgets_order_and_the_table_does_not():
-    model = lesson.Averaging(5)
-    nn.init.normal_(model.past.weight)
+def test_a_vocabulary_too_large_for_its_tables_is_refused():
+    with pytest.raises(ValueError, match="a table of 50,000 × 50,000 numbers"):
+        lesson.AveragingModel(50_000)
+
+
+def test_the_mean_forgets_order_and_the_bigram_does_not():
+    model = lesson.AveragingModel(5)
+    nn.init.normal_(model.past_logits.weight)
     ids, permuted = torch.tensor([[0, 3, 1, 4]]), torch.tensor([[1, 0, 3, 4]])
     torch.testing.assert_close(model(ids)[0, -1], model(permuted)[0, -1])
-    nn.init.normal_(model.table.weight)
+    nn.init.normal_(model.bigram_logits.weight)
     other = torch.tensor([[0, 3, 4, 1]])
     assert not torch.allclose(model(ids)[0, -1], model(other)[0, -1])

@@ -9,31 +9,31 @@ from torch import nn
 from gpt_lib import block as lesson
 
 
-def test_the_mlp_is_two_tables_with_a_bend(device):
+def test_the_mlp_is_two_linear_layers_with_a_gelu_between(device):
     torch.manual_seed(0)
     mlp, x = lesson.MLP(6).to(device), torch.randn(2, 3, 6, device=device)
-    hidden = x @ mlp.widen.weight.T + mlp.widen.bias
+    hidden = x @ mlp.up.weight.T + mlp.up.bias
     assert hidden.shape[-1] == 24
-    bent = hidden * (1 + torch.erf(hidden / math.sqrt(2))) / 2
-    expected = bent @ mlp.narrow.weight.T + mlp.narrow.bias
+    activated = hidden * (1 + torch.erf(hidden / math.sqrt(2))) / 2
+    expected = activated @ mlp.down.weight.T + mlp.down.bias
     torch.testing.assert_close(mlp(x), expected, atol=1e-5, rtol=1e-5)
 
 
-def torchs_layer(block, width, heads):
+def torch_encoder_layer(block, width, heads):
     """PyTorch's own encoder layer, pre-norm, with the weights of `block`."""
     layer = nn.TransformerEncoderLayer(
         width, heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True
     )
     attention, state = block.attention, layer.state_dict()
     state |= {
-        "self_attn.in_proj_weight": attention.query_key_value.weight,
+        "self_attn.in_proj_weight": attention.qkv.weight,
         "self_attn.in_proj_bias": torch.zeros(3 * width),
-        "self_attn.out_proj.weight": attention.merge.weight,
+        "self_attn.out_proj.weight": attention.output.weight,
         "self_attn.out_proj.bias": torch.zeros(width),
     }
     for theirs, ours in {
-        "linear1": block.mlp.widen,
-        "linear2": block.mlp.narrow,
+        "linear1": block.mlp.up,
+        "linear2": block.mlp.down,
         "norm1": block.attention_norm,
         "norm2": block.mlp_norm,
     }.items():
@@ -49,33 +49,62 @@ def test_a_block_equals_torchs_pre_norm_layer_with_the_same_weights():
         nn.init.normal_(norm.weight)
         nn.init.normal_(norm.bias)
     future = torch.ones(7, 7, dtype=torch.bool).triu(1)
-    expected = torchs_layer(block, 12, 3)(x, src_mask=future)
+    expected = torch_encoder_layer(block, 12, 3)(x, src_mask=future)
     torch.testing.assert_close(block(x), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_block_uses_the_attention_that_it_is_built_with():
+    def attend_to_itself(q, k, v, **options):
+        return v
+
+    torch.manual_seed(0)
+    block, x = lesson.Block(12, 3, attention=attend_to_itself), torch.randn(2, 5, 12)
+    torch.testing.assert_close(block(x)[:, 2:3], block(x[:, 2:3]))
+
+
+class Recorder(nn.Module):
+    """Attention that adds nothing and records what it is called with."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def forward(self, x, *arguments):
+        self.calls.append(arguments)
+        return torch.zeros_like(x)
+
+
+def test_a_block_hands_the_cache_and_its_layer_to_attention():
+    block, cache, x = lesson.Block(12, 3), object(), torch.randn(2, 5, 12)
+    block.attention = Recorder()
+    block(x)
+    block(x, cache, 4)
+    assert block.attention.calls == [(None, 0), (cache, 4)]
 
 
 def test_all_three_dropouts_are_on_in_training_and_silent_in_evaluation():
     torch.manual_seed(0)
-    model = lesson.OneBlock(9, 8, 16, 2, dropout=0.5)
-    without = lesson.OneBlock(9, 8, 16, 2)
-    without.load_state_dict(model.state_dict())
+    model = lesson.OneBlockModel(9, 8, 16, 2, dropout=0.5)
+    without_dropout = lesson.OneBlockModel(9, 8, 16, 2)
+    without_dropout.load_state_dict(model.state_dict())
     ids = torch.arange(8)[None]
-    torch.testing.assert_close(model.eval()(ids), without(ids))
-    places = [model, model.block, model.block.attention]
-    assert [isinstance(place.dropout, nn.Dropout) for place in places[:2]] == [True] * 2
+    torch.testing.assert_close(model.eval()(ids), without_dropout(ids))
+    modules = [model, model.block, model.block.attention]
+    assert all(isinstance(module.dropout, nn.Dropout) for module in modules[:2])
     model.train()
-    for on in places:  # one at a time: each makes two readings differ
-        for place in places:
-            p = 0.5 if place is on else 0.0
-            if isinstance(place.dropout, nn.Dropout):
-                place.dropout.p = p
+    for dropping in modules:  # one at a time: each makes two calls differ
+        for module in modules:
+            p = 0.5 if module is dropping else 0.0
+            if isinstance(module.dropout, nn.Dropout):
+                module.dropout.p = p
             else:
-                place.dropout = p
+                module.dropout = p
         assert not torch.equal(model(ids), model(ids))
 
 
 def test_a_model_starts_small_and_without_an_opinion(device):
     torch.manual_seed(0)
-    model = lesson.OneBlock(65).to(device)
+    model = lesson.OneBlockModel(65).to(device)
     for name, parameter in model.named_parameters():
         if parameter.dim() == 2:
             assert parameter.std().item() == pytest.approx(0.02, rel=0.1), name
@@ -88,9 +117,9 @@ def test_a_model_starts_small_and_without_an_opinion(device):
 
 def test_the_stream_carries_the_input_to_the_top():
     block = lesson.Block(8, 2)
-    for table in (block.attention.merge, block.mlp.narrow):
-        nn.init.zeros_(table.weight)
-    nn.init.zeros_(block.mlp.narrow.bias)
+    for layer in (block.attention.output, block.mlp.down):
+        nn.init.zeros_(layer.weight)
+    nn.init.zeros_(block.mlp.down.bias)
     x = torch.randn(1, 4, 8)
     assert torch.equal(block(x), x)  # parts that add nothing leave it as it is
 
@@ -99,8 +128,8 @@ def test_gradient_reaches_the_bottom_of_a_deep_stack():
     torch.manual_seed(0)
     blocks = nn.Sequential(*[lesson.Block(32, 4) for _ in range(12)])
     blocks(torch.randn(4, 16, 32)).square().mean().backward()
-    lengths = [
+    norms = [
         torch.cat([p.grad.flatten() for p in block.parameters()]).norm().item()
         for block in blocks
     ]
-    assert lengths[0] > lengths[-1] / 10
+    assert norms[0] > norms[-1] / 10

@@ -1,4 +1,4 @@
-"""The place where tensors live, on fakes of the machines we do not have."""
+"""Choosing a device, with fakes of the machines that are not here."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from gpt_lib import device as lesson
 
 
-def test_the_best_comes_first_and_the_cpu_is_always_there(monkeypatch):
+def test_the_best_device_comes_first_and_the_cpu_is_always_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert lesson.available_devices() == ["cuda", "cpu"]
@@ -15,19 +15,19 @@ def test_the_best_comes_first_and_the_cpu_is_always_there(monkeypatch):
 
 
 @pytest.mark.parametrize("requested", [None, ""])
-def test_without_a_request_the_first_is_taken(requested):
-    assert lesson.choose_device(requested, ["mps", "cpu"]) == "mps"
+def test_without_a_request_the_first_device_is_taken(requested):
+    assert lesson.resolve_device(requested, ["mps", "cpu"]) == "mps"
 
 
-def test_a_request_is_honoured_or_refused():
-    assert lesson.choose_device("cpu", ["cuda", "cpu"]) == "cpu"
+def test_a_requested_device_is_taken_or_refused():
+    assert lesson.resolve_device("cpu", ["cuda", "cpu"]) == "cpu"
     with pytest.raises(
         ValueError, match=r"GPT_DEVICE=cuda is not available.* mps, cpu"
     ):
-        lesson.choose_device("cuda", ["mps", "cpu"])
+        lesson.resolve_device("cuda", ["mps", "cpu"])
 
 
-def test_the_environment_chooses(monkeypatch):
+def test_the_environment_decides(monkeypatch):
     monkeypatch.setenv("GPT_DEVICE", "cpu")
     assert lesson.pick_device() == torch.device("cpu")
     monkeypatch.setenv("GPT_DEVICE", "abacus")
@@ -39,13 +39,13 @@ def test_gib():
     assert lesson.gib(3 * 2**29) == 1.5
 
 
-def test_the_report_names_the_machine():
-    report = lesson.describe("cpu")
-    assert report["device"] == "cpu"
-    assert report["PyTorch"] == torch.__version__
-    assert int(report["CPU threads"]) == torch.get_num_threads()
-    assert report["name"]
-    assert report["memory"].endswith(" GiB")
+def test_the_device_info_names_the_machine():
+    info = lesson.device_info("cpu")
+    assert info["device"] == "cpu"
+    assert info["PyTorch"] == torch.__version__
+    assert int(info["CPU threads"]) == torch.get_num_threads()
+    assert info["name"]
+    assert info["memory"].endswith(" GiB")
 
 
 def test_relative_error_by_hand():
@@ -66,27 +66,27 @@ def test_the_probe_learns_and_repeats_itself():
 
 
 def test_this_machine_agrees_with_its_cpu(device):
-    assert lesson.distrust(device.type) is None
+    assert lesson.reason_to_distrust(device.type) is None
 
 
 @pytest.mark.parametrize("part", ["forward", "gradient", "20 steps"])
 @pytest.mark.parametrize("fault", [1.01, torch.nan])
 def test_a_device_that_computes_wrong_is_not_trusted(monkeypatch, part, fault):
-    honest = lesson.probe
+    correct_probe = lesson.probe
 
-    def broken(name):
-        results = honest("cpu")
+    def broken_probe(name):
+        results = correct_probe("cpu")
         if name == "cuda":
             results[part] = results[part] * fault
         return results
 
-    monkeypatch.setattr(lesson, "probe", broken)
+    monkeypatch.setattr(lesson, "probe", broken_probe)
     monkeypatch.setattr(lesson, "available_devices", lambda: ["cuda", "cpu"])
     monkeypatch.delenv("GPT_DEVICE", raising=False)
-    assert f"in {part}" in lesson.distrust("cuda")
+    assert f"in {part}" in lesson.reason_to_distrust("cuda")
     with pytest.warns(UserWarning, match=f"computing on the CPU.*in {part}"):
         assert lesson.pick_device() == torch.device("cpu")
 
 
-def test_a_device_that_cannot_compute_says_why():
-    assert lesson.distrust("meta").startswith("meta cannot run the probe: ")
+def test_a_device_that_cannot_compute_gives_the_reason():
+    assert lesson.reason_to_distrust("meta").startswith("meta cannot run the probe: ")

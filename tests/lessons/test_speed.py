@@ -1,4 +1,4 @@
-"""Recipes equal the plain step; the counts, the clock and the batches are right."""
+"""Training steps equal the plain one; counts, times and batches are right."""
 
 import copy
 from dataclasses import replace
@@ -7,122 +7,132 @@ from functools import partial
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from gpt_lib import speed as lesson
 from gpt_lib.gpt import GPT, GPTConfig
-from gpt_lib.heads import MultiHead
 from gpt_lib.training import TrainingConfig, train, training_step
 
 SMALL = GPTConfig(17, context=8, width=16, heads=2, depth=2)
 HALVES = (torch.bfloat16, torch.float16)
 
 
-def start(device, config=SMALL):
+def initial_state(device, config=SMALL, attention=scaled_dot_product_attention):
     """A model, its optimizer and a batch; the same ones each time."""
     torch.manual_seed(0)
-    model = GPT(config).to(device)
+    model = GPT(config, attention).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    dice = torch.Generator().manual_seed(1)
-    x, y = torch.randint(17, (2, 7, config.context), generator=dice).to(device)
+    generator = torch.Generator().manual_seed(1)
+    x, y = torch.randint(17, (2, 7, config.context), generator=generator).to(device)
     return model, optimizer, x, y
 
 
-def after(learn, device, steps=3, clip=1.0):
-    """Weights, and the last loss and gradient length."""
-    model, optimizer, x, y = start(device)
+def flat_weights(model):
+    """All parameters as one vector."""
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def train_steps(step_function, device, steps=3, max_grad_norm=1.0, **options):
+    """Weights after a few steps, and the last loss and gradient norm."""
+    model, optimizer, x, y = initial_state(device, **options)
     for _ in range(steps):
-        loss, length = learn(model, optimizer, x, y, clip)
-    weights = torch.cat([p.detach().flatten() for p in model.parameters()])
-    return weights, loss, length
+        loss, norm = step_function(model, optimizer, x, y, max_grad_norm)
+    return flat_weights(model), loss, norm
 
 
-def test_operation_times_name_the_longest_first_and_tell_of_one_call(device):
+def test_the_profile_lists_the_longest_operators_first_and_times_one_call(device):
     a, calls = torch.randn(300, 300, device=device), []
 
     def work():
         calls.append(1)
         (a @ a).relu()
 
-    times = lesson.operation_times(work, device, rounds=20)
+    times = lesson.profile_operators(work, device, rounds=20)
     assert len(calls) == 21  # one to warm up
     assert {"mm", "relu"} <= times.keys()
     assert list(times.values()) == sorted(times.values(), reverse=True)
-    with_ten = lesson.operation_times(lambda: [work() for _ in range(10)], device)
-    assert with_ten["mm"] > 2 * times["mm"]
+    ten_calls = lesson.profile_operators(lambda: [work() for _ in range(10)], device)
+    assert ten_calls["mm"] > 2 * times["mm"]
 
 
-def test_the_plain_recipe_is_the_training_step_to_the_last_bit(device):
+def test_the_default_train_step_is_the_training_step_to_the_last_bit(device):
     for ours, theirs in zip(
-        after(lesson.Recipe(), device), after(training_step, device)
+        train_steps(lesson.TrainStep(), device), train_steps(training_step, device)
     ):
         assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize("clip", [1.0, 0.05])
-@pytest.mark.parametrize("parts", [2, 3, 4, 7])  # 7 rows: most do not divide them
-def test_parts_equal_the_large_batch(parts, clip, device):
-    expected = after(training_step, device, clip=clip)
-    found = after(lesson.Recipe(parts=parts), device, clip=clip)
-    for ours, theirs in zip(found, expected):
+@pytest.mark.parametrize("max_grad_norm", [1.0, 0.05])
+@pytest.mark.parametrize("count", [2, 3, 4, 7])  # 7 rows: most do not divide them
+def test_micro_batches_equal_the_large_batch(count, max_grad_norm, device):
+    accumulating = lesson.TrainStep(micro_batches=count)
+    for ours, theirs in zip(
+        train_steps(accumulating, device, max_grad_norm=max_grad_norm),
+        train_steps(training_step, device, max_grad_norm=max_grad_norm),
+    ):
         torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=2e-4)
 
 
+STEP_CLASSES = lesson.MasterWeightStep, lesson.CudaGraphStep
+
+
 def test_a_graph_learns_what_its_steps_learn(device):
-    """For several batches, shapes of them, and models; on a CPU nothing is noted."""
+    """For several batches, batch shapes and models; on a CPU nothing is captured."""
     weights = []
-    for recipe in (lesson.HalfRecipe(torch.float32), lesson.GraphRecipe(torch.float32)):
-        found = []
+    for step_class in STEP_CLASSES:
+        step, weights_of_models = step_class(torch.float32), []
         for config in (SMALL, replace(SMALL, depth=1), SMALL):
-            model, optimizer, x, y = start(device, config)
+            model, optimizer, x, y = initial_state(device, config)
             for rows in (7, 7, 4, 7):
-                recipe(model, optimizer, x[:rows], y[:rows].roll(rows, 1), 1.0)
-            found += [p.detach().flatten() for p in model.parameters()]
-        weights.append(torch.cat(found))
+                step(model, optimizer, x[:rows], y[:rows].roll(rows, 1), 1.0)
+            weights_of_models.append(flat_weights(model))
+        weights.append(torch.cat(weights_of_models))
     torch.testing.assert_close(*weights)
 
 
 def test_a_copy_in_32_bits_is_the_training_step(device):
-    found = after(lesson.HalfRecipe(torch.float32), device, clip=0.05)
-    for ours, theirs in zip(found, after(training_step, device, clip=0.05)):
+    for ours, theirs in zip(
+        train_steps(lesson.MasterWeightStep(torch.float32), device, max_grad_norm=0.05),
+        train_steps(training_step, device, max_grad_norm=0.05),
+    ):
         torch.testing.assert_close(ours, theirs)
 
 
 def test_what_others_leave_in_the_gradients_does_not_matter_to_a_graph(device):
-    """Between its steps another recipe learns, and the gradients are thrown away."""
+    """Another step learns in between, and the gradients are set to None."""
     weights = []
-    for recipe in (lesson.HalfRecipe(torch.float32), lesson.GraphRecipe(torch.float32)):
-        model, optimizer, x, y = start(device)
-        losses = []
-        for learn in (recipe, training_step, recipe, recipe):
-            losses.append(learn(model, optimizer, x, y, 1.0)[0])
+    for step_class in STEP_CLASSES:
+        model, optimizer, x, y = initial_state(device)
+        step, losses = step_class(torch.float32), []
+        for step_function in (step, training_step, step, step):
+            losses.append(step_function(model, optimizer, x, y, 1.0)[0])
             optimizer.zero_grad()
-        weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+        weights.append(flat_weights(model))
         assert len({loss.item() for loss in losses}) == len(losses)
     torch.testing.assert_close(*weights)
 
 
 def test_a_copy_in_float16_is_refused():
     with pytest.raises(ValueError, match="must be float32 or bfloat16: float16 needs"):
-        lesson.HalfRecipe(torch.float16)
+        lesson.MasterWeightStep(torch.float16)
 
 
 @pytest.mark.parametrize(
     "half",
-    [*map(lesson.Recipe, HALVES), lesson.HalfRecipe()],
+    [*map(lesson.TrainStep, HALVES), lesson.MasterWeightStep()],
     ids=lambda r: str(r)[:40],
 )
 def test_half_the_bits_stay_in_a_band_around_the_loss_of_float32(half, device):
     config = TrainingConfig(
-        steps=60, batch=16, warmup=5, learning_rate=0.01, evaluate_every=60
+        steps=60, batch_size=16, warmup_steps=5, learning_rate=0.01, evaluate_every=60
     )
     ids = torch.arange(4000, device=device) * 7 % 17  # learnable to the end
     losses = []
-    for recipe in (lesson.Recipe(), half):
-        model = start(device)[0]
-        *_, last = train(model, ids, ids, config, learn=recipe)
+    for step_function in (lesson.TrainStep(), half):
+        model = initial_state(device)[0]
+        *_, last = train(model, ids, ids, config, step_function=step_function)
         losses.append(last.validation_estimate)
     assert losses[0] < 0.7
     assert abs(losses[1] - losses[0]) < 0.05
@@ -131,100 +141,97 @@ def test_half_the_bits_stay_in_a_band_around_the_loss_of_float32(half, device):
 
 @pytest.mark.parametrize("precision", HALVES)
 def test_products_really_are_in_half_the_bits(precision, device):
-    model, optimizer, x, y = start(device)
-    seen = []
-    model.unembed.register_forward_hook(lambda *given: seen.append(given[2].dtype))
-    lesson.Recipe(precision)(model, optimizer, x, y, 1.0)
-    lesson.Recipe()(model, optimizer, x, y, 1.0)
-    assert seen == [precision, torch.float32]
+    model, optimizer, x, y = initial_state(device)
+    dtypes = []
+    model.unembed.register_forward_hook(
+        lambda module, inputs, logits: dtypes.append(logits.dtype)
+    )
+    lesson.TrainStep(precision)(model, optimizer, x, y, 1.0)
+    lesson.TrainStep()(model, optimizer, x, y, 1.0)
+    assert dtypes == [precision, torch.float32]
 
 
 def test_only_float16_scales_its_loss():
-    enabled = {p: lesson.Recipe(p).scaler.is_enabled() for p in HALVES}
+    enabled = {p: lesson.TrainStep(p).scaler.is_enabled() for p in HALVES}
     assert enabled == {torch.bfloat16: False, torch.float16: True}
 
 
 def test_a_scaled_gradient_is_measured_unscaled(device):
-    _, _, expected = after(training_step, device, steps=1)
-    _, _, length = after(lesson.Recipe(torch.float16), device, steps=1)
-    assert length.item() == pytest.approx(expected.item(), rel=0.02)
+    _, _, expected = train_steps(training_step, device, steps=1)
+    _, _, norm = train_steps(lesson.TrainStep(torch.float16), device, steps=1)
+    assert norm.item() == pytest.approx(expected.item(), rel=0.02)
 
 
 def test_an_infinite_gradient_in_float16_takes_no_step(device):
-    model, optimizer, x, y = start(device)
+    model, optimizer, x, y = initial_state(device)
     before = copy.deepcopy(model.state_dict())
-    recipe = lesson.Recipe(torch.float16)
+    step = lesson.TrainStep(torch.float16)
     model.unembed.weight.register_hook(lambda gradient: gradient * torch.inf)
-    recipe(model, optimizer, x, y, 1.0)
+    step(model, optimizer, x, y, 1.0)
     assert all(torch.equal(before[k], w) for k, w in model.state_dict().items())
-    assert recipe.scaler.get_scale() < 2**16
+    assert step.scaler.get_scale() < 2**16
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("arguments", "message"),
     [
         ({"precision": torch.int8}, "precision=torch.int8 must be a float of 32 or 16"),
-        ({"attention": "flash"}, "attention='flash' must be plain or fused"),
-        ({"parts": 0}, "parts=0 must be at least 1"),
+        ({"micro_batches": 0}, "micro_batches=0 must be at least 1"),
     ],
 )
-def test_a_recipe_says_what_is_allowed(given, message):
+def test_impossible_arguments_say_what_is_allowed(arguments, message):
     with pytest.raises(ValueError, match=message):
-        lesson.Recipe(**given)
-    if "attention" in given:
-        with pytest.raises(ValueError, match=message):
-            lesson.HalfRecipe(**given)
+        lesson.TrainStep(**arguments)
 
 
-def test_more_parts_than_rows_are_refused(device):
-    model, optimizer, x, y = start(device)
-    with pytest.raises(ValueError, match="parts=8 are more than the 7 rows"):
-        lesson.Recipe(parts=8)(model, optimizer, x, y, 1.0)
+def test_more_micro_batches_than_rows_are_refused(device):
+    with pytest.raises(ValueError, match="micro_batches=8 are more than the 7 rows"):
+        lesson.TrainStep(micro_batches=8)(*initial_state(device), 1.0)
 
 
 # Counting
 
 
 @pytest.mark.parametrize("config", [SMALL, GPTConfig(65), GPTConfig(9, 32, 24, 3, 5)])
-def test_operations_are_those_that_pytorch_counts(config):
+def test_training_flops_are_those_that_pytorch_counts(config):
     torch.manual_seed(0)
     model = GPT(config)
     x = torch.zeros(2, config.context, dtype=torch.long)
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         cross_entropy(model(x).flatten(0, 1), x.flatten()).backward()
-    assert lesson.operations(config, x.numel()) == counter.get_total_flops()
+    assert lesson.training_flops(config, x.numel()) == counter.get_total_flops()
 
 
-def test_the_roof_is_the_lower_of_two():
-    roof = lesson.Roof(operations=100.0, bandwidth=10.0)
-    assert [roof.at(i) for i in (1, 10, 20)] == [10, 100, 100]
+def test_the_roofline_is_the_lower_of_two_limits():
+    roofline = lesson.Roofline(flops=100.0, bandwidth=10.0)
+    assert [roofline.attainable(i) for i in (1, 10, 20)] == [10, 100, 100]
 
 
-def test_a_roof_counts_operations_and_bytes(monkeypatch):
-    def stopped(work, rounds, choose):
-        assert choose([3.0, 1.0, 2.0]) == 1.0  # a roof is what is reached at best
+def test_a_roofline_counts_operations_and_bytes(monkeypatch):
+    def two_seconds(work, rounds, summarize):
+        assert summarize([3.0, 1.0, 2.0]) == 1.0  # a limit is what is reached at best
         return work() is None or 2
 
-    monkeypatch.setattr(lesson, "seconds_of", stopped)
-    roof = lesson.measure_roof(torch.device("cpu"), size=4)
-    assert roof == lesson.Roof(2 * 4**3 / 2, 2 * 2**25 * 4 / 2)
+    monkeypatch.setattr(lesson, "time_call", two_seconds)
+    roofline = lesson.measure_roofline(torch.device("cpu"), size=4)
+    assert roofline == lesson.Roofline(2 * 4**3 / 2, 2 * 2**25 * 4 / 2)
 
 
-def test_the_stopwatch_takes_the_median_of_the_warm_calls(monkeypatch):
-    takes = iter([50, 40, 3, 1, 9, 2, 4])
+def test_the_time_of_a_call_is_the_median_of_the_warm_calls(monkeypatch):
+    durations = iter([50, 40, 3, 1, 9, 2, 4])
     clock = [0.0]
     monkeypatch.setattr(lesson.time, "perf_counter", lambda: clock[0])
 
     def work():
-        clock[0] += next(takes)
+        clock[0] += next(durations)
 
-    assert lesson.seconds_of(work, rounds=5) == 3
+    assert lesson.time_call(work, rounds=5) == 3
 
 
 def test_precision_is_measured(monkeypatch):
-    def pick(whole, half):
-        times = iter([whole, half])
-        monkeypatch.setattr(lesson, "seconds_of", lambda _, rounds: next(times))
+    def pick(float32_seconds, half_seconds):
+        times = iter([float32_seconds, half_seconds])
+        monkeypatch.setattr(lesson, "time_call", lambda _, rounds: next(times))
         return lesson.pick_precision(torch.device("cpu"))
 
     assert pick(1.0, 0.5) == torch.bfloat16
@@ -235,9 +242,9 @@ def test_precision_is_measured(monkeypatch):
 # Attention
 
 
-def written(q, k, v, allowed, scale):
-    """Attention as in lesson 05; rows may look where `allowed` (T, T) is True."""
-    scores = (q @ k.mT * scale).masked_fill(~allowed, -torch.inf)
+def reference_attention(q, k, v, mask, scale):
+    """Attention as in lesson 05; a query attends to keys where `mask` is True."""
+    scores = (q @ k.mT * scale).masked_fill(~mask, -torch.inf)
     return scores.softmax(dim=-1) @ v
 
 
@@ -246,56 +253,66 @@ def written(q, k, v, allowed, scale):
 def test_both_attentions_are_attention(name, scale, device):
     torch.manual_seed(0)
     q, k, v = (torch.randn(2, 3, 5, 8, device=device) for _ in range(3))
-    every = torch.ones(5, 5, dtype=torch.bool, device=device)
-    window = every.tril() & every.triu(-1)  # the last two
-    attend = partial(lesson.ATTENTIONS[name], q, k, v, scale=scale)
-    number = scale or 8**-0.5
-    near = torch.testing.assert_close
-    near(attend(is_causal=True), written(q, k, v, every.tril(), number))
-    near(attend(window), written(q, k, v, window, number))
-    near(attend(), written(q, k, v, every, number))
+    everything = torch.ones(5, 5, dtype=torch.bool, device=device)
+    window = everything.tril() & everything.triu(-1)  # the last two
+    attention = partial(lesson.ATTENTIONS[name], q, k, v, scale=scale)
+    expected = partial(reference_attention, q, k, v, scale=scale or 8**-0.5)
+    assert_close = torch.testing.assert_close
+    assert_close(attention(is_causal=True), expected(mask=everything.tril()))
+    assert_close(attention(window), expected(mask=window))
+    assert_close(attention(), expected(mask=everything))
+
+
+@pytest.mark.parametrize("name", lesson.ATTENTIONS)
+def test_both_attentions_take_more_keys_than_queries_and_a_mask_for_each_row(
+    name, device
+):
+    torch.manual_seed(0)
+    q = torch.randn(2, 3, 2, 8, device=device)
+    k, v = (torch.randn(2, 3, 5, 8, device=device) for _ in range(2))
+    mask = torch.ones(2, 1, 2, 5, dtype=torch.bool, device=device).tril(3)
+    mask[1, :, :, :2] = False  # padding
+    attention = lesson.ATTENTIONS[name]
+    for each in (mask, mask[0, 0], None):
+        mixed = attention(q, k, v, each)
+        everything = torch.ones_like(mask)
+        expected = reference_attention(
+            q, k, v, everything if each is None else each, 8**-0.5
+        )
+        torch.testing.assert_close(mixed, expected)
 
 
 def test_plain_attention_drops_weights_as_asked():
     torch.manual_seed(0)
     q, v = torch.randn(1, 1, 50, 8), torch.eye(50)[None, None]
     weights = lesson.plain_attention(q, q, v, dropout_p=0.5)
-    whole = lesson.plain_attention(q, q, v)
+    without_dropout = lesson.plain_attention(q, q, v)
     dropped = weights == 0
     assert 0.4 < dropped.float().mean() < 0.6
-    torch.testing.assert_close(weights[~dropped], 2 * whole[~dropped])
+    torch.testing.assert_close(weights[~dropped], 2 * without_dropout[~dropped])
 
 
-@pytest.mark.parametrize("recipe", [lesson.Recipe, lesson.HalfRecipe])
-def test_the_chosen_attention_is_done_and_then_forgotten(recipe):
-    model, optimizer, x, y = start(torch.device("cpu"))
-    done = {}
-    for name in lesson.ATTENTIONS:
-        learn = recipe(torch.float32, name)
-        with profile(activities=[ProfilerActivity.CPU]) as found:
-            learn(model, optimizer, x, y, 1.0)
-        done[name] = {row.key for row in found.key_averages()}
-    assert any("flash" in key for key in done["fused"])
-    assert not any("flash" in key for key in done["plain"])
-    heads = [part for part in model.modules() if isinstance(part, MultiHead)]
-    assert heads
-    assert not any("attend" in vars(each) for each in heads)
-
-
-def test_the_chosen_attention_is_forgotten_after_an_error(device):
-    model, optimizer, x, _ = start(device)
-    too_long = torch.cat([x, x], dim=1)
-    with pytest.raises(ValueError, match="more than the context"):
-        lesson.Recipe(attention="plain")(model, optimizer, too_long, too_long, 1.0)
-    assert "attend" not in vars(model.blocks[0].attention)
+@pytest.mark.parametrize("step_class", [lesson.TrainStep, lesson.MasterWeightStep])
+def test_a_step_runs_the_attention_that_the_model_was_built_with(step_class):
+    operators = {}
+    for name, attention in lesson.ATTENTIONS.items():
+        state = initial_state(torch.device("cpu"), attention=attention)
+        with profile(activities=[ProfilerActivity.CPU]) as profiler:
+            step_class(torch.float32)(*state, 1.0)
+        operators[name] = {row.key for row in profiler.key_averages()}
+    assert any("flash" in key for key in operators["fused"])
+    assert not any("flash" in key for key in operators["plain"])
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_attention_done_plainly_trains_the_same(precision, device):
-    found = after(lesson.Recipe(precision, "plain"), device)
-    expected = after(lesson.Recipe(precision, "fused"), device)
+@pytest.mark.parametrize("step_class", [lesson.TrainStep, lesson.MasterWeightStep])
+def test_plain_attention_trains_like_fused_attention(step_class, precision, device):
+    _, loss, _ = train_steps(
+        step_class(precision), device, attention=lesson.plain_attention
+    )
+    _, expected, _ = train_steps(step_class(precision), device)
     margin = 1e-4 if precision == torch.float32 else 0.03
-    torch.testing.assert_close(found[1], expected[1], atol=margin, rtol=0)
+    torch.testing.assert_close(loss, expected, atol=margin, rtol=0)
 
 
 def test_the_faster_attention_is_picked(monkeypatch):
@@ -306,57 +323,56 @@ def test_the_faster_attention_is_picked(monkeypatch):
         assert lesson.pick_attention((1, 1, 4, 4), torch.device("cpu"), None) == name
 
 
-def test_attention_is_timed_there_and_back(monkeypatch, device):
-    lengths = []
+def test_attention_is_timed_forward_and_backward(monkeypatch, device):
+    gradient_shapes = []
 
     def attention(q, k, v, is_causal):
         assert is_causal
-        q.register_hook(lambda gradient: lengths.append(gradient.shape))
+        q.register_hook(lambda gradient: gradient_shapes.append(gradient.shape))
         return q + k + v
 
     monkeypatch.setattr(lesson, "ATTENTIONS", {"one": attention, "other": attention})
     times = lesson.attention_times((1, 2, 4, 8), device, torch.float32)
     assert set(times) == {"one", "other"}
     assert all(seconds > 0 for seconds in times.values())
-    assert set(lengths) == {(1, 2, 4, 8)}
+    assert set(gradient_shapes) == {(1, 2, 4, 8)}
 
 
-# Batches ahead
+# Prefetching
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
-def test_batches_ahead_are_the_same_in_the_same_order(count, device):
+def test_prefetched_batches_are_the_same_in_the_same_order(count, device):
     batches = [(torch.tensor([n]), torch.tensor([n + 1])) for n in range(count)]
-    found = list(lesson.ahead(iter(batches), device))
-    assert [(x.item(), y.item()) for x, y in found] == [
+    prefetched = list(lesson.prefetch(iter(batches), device))
+    assert [(x.item(), y.item()) for x, y in prefetched] == [
         (n, n + 1) for n in range(count)
     ]
-    assert all(x.device.type == device.type for x, _ in found)
+    assert all(x.device.type == device.type for x, _ in prefetched)
 
 
-def test_a_batch_is_sent_before_it_is_asked_for(device):
-    drawn = []
+def test_a_batch_is_copied_while_the_one_before_it_is_used(device):
+    produced = []
 
     def batches():
         for n in range(4):
-            drawn.append(n)
+            produced.append(n)
             yield (torch.tensor([n]),)
 
-    source = lesson.ahead(batches(), device)
-    next(source)
-    assert drawn == [0, 1]
+    next(lesson.prefetch(batches(), device))
+    assert produced == [0, 1]
 
 
-def test_the_trainer_takes_a_recipe(device):
-    model = start(device)[0]
+def test_the_trainer_takes_a_step_function(device):
+    model = initial_state(device)[0]
     ids = torch.randint(17, (400,), device=device)
-    config = TrainingConfig(steps=3, batch=4, warmup=0, record_every=1)
-    recipe, batches = lesson.Recipe(parts=2), []
+    config = TrainingConfig(steps=3, batch_size=4, warmup_steps=0, record_every=1)
+    step, shapes = lesson.TrainStep(micro_batches=2), []
 
-    def learn(model, optimizer, x, y, clip):
-        batches.append(x.shape)
-        return recipe(model, optimizer, x, y, clip)
+    def step_function(model, optimizer, x, y, max_grad_norm):
+        shapes.append(x.shape)
+        return step(model, optimizer, x, y, max_grad_norm)
 
-    records = list(train(model, ids, ids, config, learn=learn))
+    records = list(train(model, ids, ids, config, step_function=step_function))
     assert [record.step for record in records] == [0, 1, 2, 3]
-    assert batches == 3 * [(4, SMALL.context)]
+    assert shapes == 3 * [(4, SMALL.context)]

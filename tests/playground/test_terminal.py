@@ -15,83 +15,49 @@ import time
 from collections import deque
 
 import pytest
-import torch
 from textual import events
 
-from gpt_lib.bigram import Bigram
 from gpt_lib.course.export import ROOT
-from gpt_lib.generation import Sampling, Writer, write
+from gpt_lib.generation import generate_text
 from gpt_lib.playground.session import Plan, Session
 from gpt_lib.playground.terminal import chat
-from gpt_lib.playground.terminal.commands import completions, obey
-from gpt_lib.playground.terminal.tui import Chat
-from gpt_lib.playground.terminal.widgets import LaneView, PageView
-from gpt_lib.text import CharTokenizer
-
-CHARACTERS = "\n :abcdefgh"
+from gpt_lib.playground.terminal.commands import handle, suggested_lines
+from gpt_lib.playground.terminal.tui import ChatApp
+from gpt_lib.playground.terminal.widgets import TextsView, TextView
+from tests.playground.fakes import GatedTextGenerator, random_bigram
 
 
-def random_bigram(seed=0):
-    """A writer that is quick and whose texts vary."""
-    model = Bigram(len(CHARACTERS))
-    dice = torch.Generator().manual_seed(seed)
-    model.table.weight.data.normal_(generator=dice)
-    return Writer(model, CharTokenizer(CHARACTERS))
-
-
-class Slow:
-    """Writes one letter, a token for each permit it is given."""
-
-    tokens = "\nxyab?"
-
-    def __init__(self, letter="a", fail_at=None):
-        self.id, self.fail_at = self.tokens.index(letter), fail_at
-        self.gate = threading.Semaphore(0)
-        self.asked = []
-
-    def encode(self, text):
-        if "?" in text:
-            raise ValueError("'?' at position 0 is not known")
-        return [self.tokens.index(letter) for letter in text]
-
-    def stream(self, ids, length, seed=1, skip=0, **settings):
-        Sampling(**settings)
-        self.asked.append((len(ids), length, skip))
-        for place in range(length):
-            if place == self.fail_at:
-                raise RuntimeError("out of ink")
-            assert self.gate.acquire(timeout=5)
-            yield self.id, 0.5
-
-
-def session_of(model="A", seed=1, length=20, **writers):
-    writers = writers or {"A": random_bigram(1), "B": random_bigram(2)}
-    loaders = {name: lambda w=w: w for name, w in writers.items()}
+def session_of(model="A", seed=1, length=20, **generators):
+    generators = generators or {"A": random_bigram(1), "B": random_bigram(2)}
+    loaders = {name: lambda each=each: each for name, each in generators.items()}
     return Session(loaders, Plan((model,), seed, length))
 
 
 def say(session, line):
-    """What a line leads to, worked off."""
-    reply = obey(session, line)
+    """The reply to a line, once all steps of its run are made."""
+    reply = handle(session, line)
     if reply.run:
         deque(reply.run.steps(), maxlen=0)
     return reply
 
 
-def text(session, lane=0):
-    return session.lanes[lane].text
+def text(session, index=0):
+    return session.texts[index].text
 
 
-def expected(prompt, length, writer=None, **options):
-    return prompt + "".join(
-        write(writer or random_bigram(1), prompt, length, **options)
-    )
+def settings_of(session):
+    return session.plan.settings_of(0)
 
 
-# The session
+def expected(prompt, length, generator=None, **options):
+    generator = generator or random_bigram(1)
+    return prompt + "".join(generate_text(generator, prompt, length, **options))
 
 
-def test_a_prompt_is_followed_by_what_the_writer_writes():
+# What a line does
+
+
+def test_a_prompt_is_followed_by_what_the_model_writes():
     session = session_of(seed=3)
     say(session, "ab")
     assert text(session) == expected("ab", 20, seed=3)
@@ -119,23 +85,23 @@ def test_an_empty_line_with_nothing_to_go_on_from_begins_a_new_line():
     (r"\/a", "/a"), (r"\\n", "\\n"), ("quit it", "quit it"), ("a\\", "a\\"),
 ])  # fmt: skip
 def test_a_prompt_is_taken_as_typed_but_for_backslashes(typed, prompt):
-    reply = obey(session_of(), typed)
+    reply = handle(session_of(), typed)
     assert reply.leave == (prompt is None)
     assert prompt is None or reply.run.prompt == prompt
 
 
 @pytest.mark.parametrize("line", ["quit", "exit", "/quit", "/QUIT", "quit "])
 def test_words_that_leave(line):
-    assert obey(session_of(), line).leave
+    assert handle(session_of(), line).leave
 
 
-def test_an_unknown_character_is_told_and_the_text_stays():
+def test_an_unknown_character_is_an_error_and_the_text_stays():
     session = session_of()
     say(session, "ab")
-    lanes, before = session.lanes, text(session)
+    texts, before = session.texts, text(session)
     run = say(session, "a%").run
     assert "A cannot read this: '%' at position 1 is not among" in run.error
-    assert (session.lanes, text(session)) == (lanes, before)
+    assert (session.texts, text(session)) == (texts, before)
     assert session.status().startswith("failed")
     say(session, "")
     assert text(session) == expected("ab", 40)
@@ -143,24 +109,24 @@ def test_an_unknown_character_is_told_and_the_text_stays():
 
 def test_settings_are_set_one_by_one_together_and_by_preset():
     session = session_of()
-    words = say(session, "/set temperature 0.7").words
-    assert words.startswith("temperature 0.7, length 20, seed 1, from")
+    message = say(session, "/set temperature 0.7").message
+    assert message.startswith("temperature 0.7, length 20, seed 1, from")
     say(session, "/set top-p=0.9  min_p = 0.05")
-    assert session.plan.settings == {"temperature": 0.7, "top_p": 0.9, "min_p": 0.05}
+    assert settings_of(session) == {"temperature": 0.7, "top_p": 0.9, "min_p": 0.05}
     say(session, "/set Greedy")
-    assert session.plan.settings == {"temperature": 0}
+    assert settings_of(session) == {"temperature": 0}
     say(session, "/set careful top_k 3")
-    assert session.plan.settings == {"temperature": 0.7, "top_p": 0.9, "top_k": 3}
+    assert settings_of(session) == {"temperature": 0.7, "top_p": 0.9, "top_k": 3}
     say(session, "ab")
-    how = {"temperature": 0.7, "top_p": 0.9, "top_k": 3}
-    assert text(session) == expected("ab", 20, **how)
+    options = {"temperature": 0.7, "top_p": 0.9, "top_k": 3}
+    assert text(session) == expected("ab", 20, **options)
     say(session, "/set neutral")
-    assert session.plan.settings == {}
-    shown = say(session, "/set").words
-    assert "temperature 1" in shown
-    assert "0.01 to 1.0. Keeps" in shown
-    assert "length 20 " in shown
-    assert "greedy" in shown
+    assert settings_of(session) == {}
+    listing = say(session, "/set").message
+    assert "temperature 1" in listing
+    assert "0.01 to 1.0. Keeps" in listing
+    assert "length 20 " in listing
+    assert "greedy" in listing
 
 
 @pytest.mark.parametrize(("line", "complaint"), [
@@ -183,11 +149,11 @@ def test_settings_are_set_one_by_one_together_and_by_preset():
     ("/again", "there is no text yet"),
     ("/save a.txt", "there is no text yet"),
 ])  # fmt: skip
-def test_what_cannot_be_is_told_and_changes_nothing(line, complaint):
+def test_a_wrong_command_is_an_error_and_changes_nothing(line, complaint):
     session = session_of()
     before = session.status()
     with pytest.raises(ValueError, match=r" (is|no|not|needs|must) ") as caught:
-        obey(session, line)
+        handle(session, line)
     assert complaint in str(caught.value)
     assert session.status() == before
 
@@ -208,15 +174,15 @@ def test_length_seed_and_again():
 def test_another_model_takes_the_text_as_its_prompt():
     session = session_of()
     say(session, "ab")
-    assert say(session, "/model").words.split() == ["A", "writes", "B"]
-    words = say(session, "/model b").words
-    assert words == "B writes from the next prompt or Enter on"
+    assert say(session, "/model").message.split() == ["A", "writes", "B"]
+    message = say(session, "/model b").message
+    assert message == "B writes from the next prompt or Enter on"
     say(session, "")
     first = expected("ab", 20)
     assert text(session) == expected(first, 20, random_bigram(2))
 
 
-def test_two_models_have_the_same_prompt_and_the_same_luck():
+def test_two_models_have_the_same_prompt_and_the_same_random_numbers():
     session = session_of(seed=5)
     say(session, "/compare B")
     say(session, "ab")
@@ -226,7 +192,7 @@ def test_two_models_have_the_same_prompt_and_the_same_luck():
     assert text(session, 1) == expected("ab", 60, random_bigram(2), seed=5)
     say(session, "/compare off")
     say(session, "ab")
-    assert len(session.lanes) == 1
+    assert len(session.texts) == 1
 
 
 def test_a_second_model_catches_up_with_the_text_that_stands():
@@ -239,10 +205,10 @@ def test_a_second_model_catches_up_with_the_text_that_stands():
     assert text(session, 0) == expected("ab", 40)
     assert text(session, 1) == expected("ab", 40, random_bigram(2))
     with pytest.raises(ValueError, match="B already writes beside"):
-        obey(session, "/model B")
+        handle(session, "/model B")
 
 
-def test_each_writer_is_loaded_once_and_a_failure_is_told():
+def test_each_text_generator_is_loaded_once_and_a_failure_is_an_error():
     loaded = []
 
     def load():
@@ -266,18 +232,18 @@ def test_save_keeps_the_text_and_never_overwrites(tmp_path):
     say(session, "/set top_k 2")
     say(session, r"a\n")
     file = tmp_path / "text.txt"
-    assert str(file) in say(session, f"/save {file}").words
-    kept = file.read_text("utf-8")
-    assert kept == f"A · top_k 2 · seed 4\n\n{text(session)}\n"
+    assert str(file) in say(session, f"/save {file}").message
+    saved = file.read_text("utf-8")
+    assert saved == f"A · top_k 2 · seed 4\n\n{text(session)}\n"
     say(session, "b")
-    for given in (str(file), str(tmp_path), str(tmp_path / "no" / "x"), ""):
+    for name in (str(file), str(tmp_path), str(tmp_path / "no" / "x"), ""):
         with pytest.raises(ValueError, match="cannot write"):
-            obey(session, f"/save {given}")
-    assert file.read_text("utf-8") == kept
+            handle(session, f"/save {name}")
+    assert file.read_text("utf-8") == saved
 
 
 def test_completions_are_all_that_a_command_takes():
-    lines = completions(session_of())
+    lines = suggested_lines(session_of())
     for line in ("/model", "/model B", "/compare A", "/set seed", "/set greedy"):
         assert line in lines
 
@@ -293,8 +259,8 @@ def test_what_chat_cannot_begin_with():
 def test_the_listing_fits_the_terminal(width, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(width))
     for line in ("/help", "/set", "/model"):
-        words = say(session_of(), line).words
-        assert max(map(len, words.split("\n"))) <= width - 4
+        lines = say(session_of(), line).message.split("\n")
+        assert max(map(len, lines)) <= width - 4
 
 
 # In Textual's own harness
@@ -304,10 +270,10 @@ def drive(test, session, size=(80, 24)):
     """Run an async test of the app in a screen of a size; it has to close by itself."""
 
     async def inside():
-        app = Chat(session)
+        app = ChatApp(session)
         async with app.run_test(size=size) as pilot:
             await test(app, pilot)
-        app.wind_up()
+        app.join_worker()
         assert not app.worker.is_alive()
 
     asyncio.run(inside())
@@ -323,7 +289,7 @@ async def until(pilot, condition):
 
 
 async def enter(pilot, line):
-    pilot.app.entry.value = line
+    pilot.app.input_line.value = line
     await pilot.press("enter")
 
 
@@ -333,76 +299,76 @@ def on_screen(app):
     return "\n".join(strip.text for strip in lines)
 
 
-def note(app):
-    return str(app.note.render())
+def message(app):
+    return str(app.message_line.render())
 
 
 def status(app):
     return str(app.status.render())
 
 
-def shown(app, lane=0):
+def screen_text(app, index=0):
     """The text as it stands on the screen, once there is one."""
-    return str(app.page.views[lane].text.render()) if app.page else ""
+    return str(app.page.views[index].body.render()) if app.page else ""
 
 
 def test_type_and_the_text_streams_then_enter_goes_on():
     async def test(app, pilot):
         assert "Type a prompt" in on_screen(app)
         await pilot.press("enter")  # with nothing to go on from
-        await until(pilot, lambda: shown(app) == expected("\n", 20))
+        await until(pilot, lambda: screen_text(app) == expected("\n", 20))
         await pilot.press("a", "b", "enter")
-        await until(pilot, lambda: shown(app) == expected("ab", 20))
+        await until(pilot, lambda: screen_text(app) == expected("ab", 20))
         await pilot.press("enter")
-        await until(pilot, lambda: shown(app) == expected("ab", 40))
+        await until(pilot, lambda: screen_text(app) == expected("ab", 40))
         assert status(app).startswith("done")
-        assert len(app.query(PageView)) == 2
+        assert len(app.query(TextsView)) == 2
         await enter(pilot, "c")
-        await until(pilot, lambda: shown(app) == expected("c", 20))
-        assert len(app.query(PageView)) == 3
+        await until(pilot, lambda: screen_text(app) == expected("c", 20))
+        assert len(app.query(TextsView)) == 3
 
     drive(test, session_of())
 
 
 def test_stop_while_it_writes_and_go_on():
-    slow = Slow()
+    slow = GatedTextGenerator()
 
     async def test(app, pilot):
         await enter(pilot, "x")
         for key, before in (("escape", "x"), ("ctrl+c", "xaaaa")):
             slow.gate.release(3)
-            await until(pilot, lambda start=before: shown(app) == start + "aaa")
+            await until(pilot, lambda start=before: screen_text(app) == start + "aaa")
             assert status(app).startswith("writing")
             await pilot.press("enter")
-            assert "still writing" in note(app)
+            assert "still writing" in message(app)
             await pilot.press(key)
             assert status(app).startswith("stopping")
             slow.gate.release(1)  # the token in the making
             await until(pilot, lambda: status(app).startswith("stopped"))
-            stood = shown(app)
-            assert stood == before + "aaaa"
+            text = screen_text(app)
+            assert text == before + "aaaa"
             slow.gate.release(1)
             await pilot.pause(0.15)
-            assert shown(app) == stood
+            assert screen_text(app) == text
             slow.gate.acquire()
             await pilot.press("enter")
             await until(pilot, lambda: status(app).startswith("writing"))
         slow.gate.release(20)
         await until(pilot, lambda: status(app).startswith("done"))
-        assert slow.asked[-1] == (len(stood), 20, len(stood) - 1)
-        assert shown(app) == stood + "a" * 20
+        assert slow.requests[-1] == (len(text), 20, len(text) - 1)
+        assert screen_text(app) == text + "a" * 20
 
     drive(test, session_of("S", S=slow))
 
 
 def test_a_new_prompt_while_it_writes_does_not_mix():
-    slow, quick = Slow("a"), Slow("b")
+    slow, quick = GatedTextGenerator("a"), GatedTextGenerator("b")
     quick.gate.release(100)
 
     async def test(app, pilot):
         await enter(pilot, "x")
         slow.gate.release(2)
-        await until(pilot, lambda: shown(app) == "xaa")
+        await until(pilot, lambda: screen_text(app) == "xaa")
         slow_run = app.session.run
         await enter(pilot, "/model Q")
         for _ in range(5):
@@ -410,28 +376,28 @@ def test_a_new_prompt_while_it_writes_does_not_mix():
         assert slow_run.stop.is_set()
         slow.gate.release(1)  # the token in the making: no more are needed
         await until(pilot, lambda: status(app).startswith("done"))
-        assert shown(app) == "y" + "b" * 20
-        first = app.query(PageView).first().lanes[0]
+        assert screen_text(app) == "y" + "b" * 20
+        first = app.query(TextsView).first().texts[0]
         assert set(first.text) == {"x", "a"}
 
     drive(test, session_of("S", S=slow, Q=quick))
 
 
 def test_going_on_before_the_last_token_is_there_writes_each_place_once():
-    slow = Slow()
+    slow = GatedTextGenerator()
 
     async def test(app, pilot):
         await enter(pilot, "x")
         slow.gate.release(2)
-        await until(pilot, lambda: shown(app) == "xaa")
+        await until(pilot, lambda: screen_text(app) == "xaa")
         await pilot.press("escape", "enter")
         await pilot.pause(0.1)
-        assert len(slow.asked) == 1  # the first run still waits for its token
+        assert len(slow.requests) == 1  # the first run still waits for its token
         slow.gate.release(30)
         await until(pilot, lambda: status(app).startswith("done"))
-        ids, _, skip = slow.asked[1]
+        ids, _, skip = slow.requests[1]
         assert (ids, skip) == (4, 3)
-        assert shown(app) == "x" + "a" * 23
+        assert screen_text(app) == "x" + "a" * 23
 
     drive(test, session_of("S", S=slow))
 
@@ -442,37 +408,37 @@ def test_commands_and_their_errors_are_answered_above_the_line():
         assert "temperature 0.7, top_p 0.9" in status(app)
         await enter(pilot, "/set temprature 1")
         assert "did you mean temperature?" in on_screen(app)
-        assert app.note.has_class("error")
+        assert app.message_line.has_class("error")
         await enter(pilot, "/help")
-        assert "/compare" in note(app)
-        assert app.entry.value == ""
+        assert "/compare" in message(app)
+        assert app.input_line.value == ""
 
     drive(test, session_of())
 
 
-def test_unknown_characters_are_told_and_the_text_stays():
+def test_unknown_characters_are_an_error_and_the_text_stays():
     async def test(app, pilot):
         await enter(pilot, "ab")
         await until(pilot, lambda: status(app).startswith("done"))
-        before = shown(app)
+        before = screen_text(app)
         await enter(pilot, "a[b]%")
-        await until(pilot, lambda: "'[' at position 1" in note(app))
+        await until(pilot, lambda: "'[' at position 1" in message(app))
         await until(pilot, lambda: status(app).startswith("failed"))
-        assert shown(app) == before
-        assert len(app.query(PageView)) == 1
+        assert screen_text(app) == before
+        assert len(app.query(TextsView)) == 1
 
     drive(test, session_of())
 
 
-def test_a_writer_that_fails_keeps_its_text():
-    slow = Slow(fail_at=3)
+def test_a_text_generator_that_fails_keeps_its_text():
+    slow = GatedTextGenerator(fail_at=3)
     slow.gate.release(9)
 
     async def test(app, pilot):
         await enter(pilot, "x")
-        await until(pilot, lambda: "RuntimeError: out of ink" in note(app))
+        await until(pilot, lambda: "RuntimeError: out of ink" in message(app))
         await until(pilot, lambda: status(app).startswith("failed"))
-        assert shown(app) == "xaaa"
+        assert screen_text(app) == "xaaa"
 
     drive(test, session_of("S", S=slow))
 
@@ -483,15 +449,15 @@ def test_two_models_stand_beside_or_below_one_another():
         await until(pilot, lambda: status(app).startswith("done"))
         await enter(pilot, "/compare B")
         await until(pilot, lambda: status(app).startswith("done · A | B · neutral"))
-        assert shown(app, 0) == expected("ab", 20)
-        assert shown(app, 1) == expected("ab", 20, random_bigram(2))
-        assert len(app.query(PageView)) == 1
-        first, second = (view.region for view in app.query(LaneView))
+        assert screen_text(app, 0) == expected("ab", 20)
+        assert screen_text(app, 1) == expected("ab", 20, random_bigram(2))
+        assert len(app.query(TextsView)) == 1
+        first, second = (view.region for view in app.query(TextView))
         assert first.y == second.y
         assert first.right <= second.x
         await pilot.resize_terminal(40, 24)
         await pilot.pause()
-        first, second = (view.region for view in app.query(LaneView))
+        first, second = (view.region for view in app.query(TextView))
         assert first.x == second.x
         assert first.bottom <= second.y
 
@@ -502,7 +468,7 @@ def test_ctrl_c_says_how_to_quit_and_the_second_one_does():
     async def test(app, pilot):
         await pilot.press("ctrl+c")
         assert "Ctrl-C again quits" in on_screen(app)
-        app.session.pressed -= 3  # too long ago
+        app.interrupts.latest -= 3  # too long ago
         await pilot.press("ctrl+c")
         assert app.is_running
         await pilot.press("ctrl+c")
@@ -515,7 +481,7 @@ def test_ctrl_c_says_how_to_quit_and_the_second_one_does():
 def test_ctrl_d_deletes_a_letter_and_on_an_empty_line_leaves():
     async def test(app, pilot):
         await pilot.press("a", "b", "home", "ctrl+d")
-        assert app.entry.value == "b"
+        assert app.input_line.value == "b"
         await pilot.press("end", "ctrl+d")
         assert app.is_running
         await pilot.press("backspace", "ctrl+d")
@@ -525,12 +491,12 @@ def test_ctrl_d_deletes_a_letter_and_on_an_empty_line_leaves():
 
 
 def test_quit_while_it_writes_ends_the_thread():
-    slow = Slow()
+    slow = GatedTextGenerator()
 
     async def test(app, pilot):
         await enter(pilot, "x")
         slow.gate.release(2)
-        await until(pilot, lambda: shown(app) == "xaa")
+        await until(pilot, lambda: screen_text(app) == "xaa")
         await enter(pilot, "quit")
         slow.gate.release(1)
         await until(pilot, lambda: not app.is_running)
@@ -541,17 +507,17 @@ def test_quit_while_it_writes_ends_the_thread():
 
 
 def test_a_narrow_terminal_and_a_resize_while_it_writes():
-    slow = Slow()
+    slow = GatedTextGenerator()
 
     async def test(app, pilot):
         await enter(pilot, "x")
         slow.gate.release(200)
-        await until(pilot, lambda: shown(app).count("a") == 200)
+        await until(pilot, lambda: screen_text(app).count("a") == 200)
         for size in ((100, 30), (40, 10), (20, 5)):
             await pilot.resize_terminal(*size)
             await pilot.pause()
-            assert app.entry.region.bottom == size[1]
-            assert app.entry.region.width >= size[0] - 6
+            assert app.input_line.region.bottom == size[1]
+            assert app.input_line.region.width >= size[0] - 6
             assert "aaaa" in on_screen(app)
         await pilot.resize_terminal(40, 10)
         slow.gate.release(100)
@@ -576,7 +542,7 @@ def test_it_says_that_it_loads_and_takes_lines_meanwhile():
         assert "temperature 0" in status(app)
         go.set()
         await until(pilot, lambda: status(app).startswith("done"))
-        assert shown(app) == expected("ab", 20)
+        assert screen_text(app) == expected("ab", 20)
 
     drive(test, Session({"A": load}, Plan(("A",), length=20)))
 
@@ -593,20 +559,20 @@ def test_stop_while_it_loads_leaves_the_page_as_it_is():
         await pilot.press("escape")
         go.set()
         await until(pilot, lambda: status(app).startswith("stopped"))
-        assert len(app.query(PageView)) == 0
+        assert len(app.query(TextsView)) == 0
         await enter(pilot, "c")
         await until(pilot, lambda: status(app).startswith("done"))
-        assert shown(app) == expected("c", 20)
+        assert screen_text(app) == expected("c", 20)
 
     drive(test, Session({"A": load}, Plan(("A",), length=20)))
 
 
-def test_what_cannot_be_loaded_is_told():
+def test_a_model_that_cannot_be_loaded_is_an_error():
     def fail():
         raise OSError("the disk is gone")
 
     async def test(app, pilot):
-        await until(pilot, lambda: "OSError: the disk is gone" in note(app))
+        await until(pilot, lambda: "OSError: the disk is gone" in message(app))
         assert status(app).startswith("ready")
 
     drive(test, Session({"A": fail}, Plan(("A",))))
@@ -617,19 +583,19 @@ def test_history_completion_and_a_pasted_text():
         for line in ("ab", "/set seed 3"):
             await enter(pilot, line)
         await pilot.press("c", "up")
-        assert app.entry.value == "/set seed 3"
+        assert app.input_line.value == "/set seed 3"
         await pilot.press("up", "up")
-        assert app.entry.value == "ab"
+        assert app.input_line.value == "ab"
         await pilot.press("down", "down")
-        assert app.entry.value == "c"
-        app.entry.value = ""
+        assert app.input_line.value == "c"
+        app.input_line.value = ""
         await pilot.press("slash", "m", "o")
-        await until(pilot, lambda: app.entry._suggestion == "/model")
+        await until(pilot, lambda: app.input_line._suggestion == "/model")
         await pilot.press("tab")
-        assert app.entry.value == "/model"
-        app.entry.value = ""
-        app.entry.post_message(events.Paste("a:\nb\r\n"))
-        await until(pilot, lambda: app.entry.value == r"a:\nb\n")
+        assert app.input_line.value == "/model"
+        app.input_line.value = ""
+        app.input_line.post_message(events.Paste("a:\nb\r\n"))
+        await until(pilot, lambda: app.input_line.value == r"a:\nb\n")
 
     drive(test, session_of())
 
@@ -644,7 +610,7 @@ def test_the_text_can_be_scrolled_and_a_click_keeps_the_line_in_use():
         await until(pilot, lambda: app.transcript.scroll_y < bottom)
         await pilot.click("#transcript", offset=(3, 3))
         await pilot.press("q")
-        assert app.entry.value == "q"
+        assert app.input_line.value == "q"
 
     drive(test, session_of(length=300), (40, 10))
 
@@ -656,32 +622,38 @@ def test_another_model_goes_on_with_the_text_below():
         await enter(pilot, "/model B")
         await enter(pilot, "")
         last = expected(expected("ab", 20), 20, random_bigram(2))
-        await until(pilot, lambda: app.session.run.over and shown(app) == last)
+        await until(pilot, lambda: app.session.run.is_over and screen_text(app) == last)
         assert status(app).startswith("done · B · neutral · seed 1")
-        assert len(app.query(PageView)) == 2
+        assert len(app.query(TextsView)) == 2
 
     drive(test, session_of())
 
 
 # Line by line
 
-# Its writer needs no torch, so that it starts at once.
+# Neither its text generator nor its decoder needs torch: so it starts at once.
 PROGRAM = """
-import sys, time
+import sys, time, types
 from gpt_lib.playground.terminal import chat
 
+class Decoder:
+    def __init__(self, tokenizer):
+        self.feed = tokenizer.__getitem__
+
+sys.modules["gpt_lib.text"] = types.SimpleNamespace(TextDecoder=Decoder)
+
 class Fake:
-    tokens = "\\nab"
+    labels = tokenizer = "\\nab"
 
     def encode(self, text):
-        if wrong := set(text) - set(self.tokens):
+        if wrong := set(text) - set(self.labels):
             raise ValueError(f"{wrong.pop()!r} is not known")
-        return [self.tokens.index(letter) for letter in text]
+        return [self.labels.index(letter) for letter in text]
 
-    def stream(self, ids, length, seed=1, skip=0):
-        for place in range(length):
+    def generate(self, ids, length, seed=1, skip=0):
+        for _ in range(length):
             time.sleep(0.003)
-            yield 2, 0.5
+            yield 2, 0.5, "b"
 
 sys.exit(chat({"S": Fake}, "S", length=20))
 """
@@ -696,13 +668,13 @@ def environment(**more):
 def pipe(monkeypatch, capsys):
     """What a chat without a terminal makes of its input: exit code, output, errors."""
 
-    def work(lines):
+    def run(lines):
         stdin = io.TextIOWrapper(io.BytesIO(lines.encode()))
         monkeypatch.setattr(sys, "stdin", stdin)
-        writers = {"A": lambda: random_bigram(1), "B": lambda: random_bigram(2)}
-        return chat(writers, "A", length=20), *capsys.readouterr()
+        loaders = {"A": lambda: random_bigram(1), "B": lambda: random_bigram(2)}
+        return chat(loaders, "A", length=20), *capsys.readouterr()
 
-    return work
+    return run
 
 
 def test_through_pipes_the_text_alone_goes_to_stdout(pipe):
@@ -718,7 +690,7 @@ def test_through_pipes_the_text_alone_goes_to_stdout(pipe):
     assert "nats a token" in errors
 
 
-def test_through_pipes_an_error_is_told_and_the_rest_is_done(pipe):
+def test_through_pipes_an_error_is_printed_and_the_rest_is_done(pipe):
     code, out, errors = pipe("a%\n/nothing\n/set temperature 9\nab\nquit\nc\n")
     assert code == 1
     assert out == expected("ab", 20) + "\n"
@@ -757,7 +729,8 @@ def test_ctrl_c_ends_a_pipe_with_its_text():
     ) as process:
         process.stdin.write(b"/set length 10000\na\n")
         process.stdin.flush()
-        assert process.stdout.read(1) == b"a"
+        assert process.stdout.read(2) == b"ab"
+        time.sleep(0.05)  # tokens come that were not printed yet
         process.send_signal(signal.SIGINT)
         assert process.stdout.read().endswith(b"b\n")
         assert process.wait(20) == 130

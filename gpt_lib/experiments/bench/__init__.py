@@ -1,1 +1,1 @@
-"""Speed and memory, beside other libraries: `make bench`."""
+"""Speed, memory and loss beside other libraries: `make bench`."""

@@ -1,6 +1,7 @@
-"""Models of other libraries, of the same shape as ours, behind the same face.
+"""Models of other libraries, of the same shape as ours, with the same interface.
 
-They are installed by `make bench` alone; the course itself does not need them.
+Their packages are the dependency group `bench` in pyproject.toml, which `make bench`
+installs; the course itself does not need them.
 """
 
 import tempfile
@@ -24,8 +25,8 @@ class TransformersGPT2(nn.Module):
         from transformers import GPT2Config, GPT2LMHeadModel
 
         self.vocab_size, self.context = config.vocab_size, config.context
-        rates = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
-        shape = GPT2Config(
+        dropout = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
+        config_of_peer = GPT2Config(
             vocab_size=config.vocab_size,
             n_positions=config.context,
             n_embd=config.width,
@@ -34,13 +35,13 @@ class TransformersGPT2(nn.Module):
             bos_token_id=None,
             eos_token_id=None,
             use_cache=False,
-            **rates,
+            **dropout,
         )
-        self.inside = GPT2LMHeadModel(shape)
+        self.model = GPT2LMHeadModel(config_of_peer)
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B, T) -> (B, T, V)"""
-        return self.inside(ids).logits
+        return self.model(ids).logits
 
 
 class XTransformersDecoder(nn.Module):
@@ -57,7 +58,7 @@ class XTransformersDecoder(nn.Module):
             heads=config.heads,
             attn_dim_head=config.width // config.heads,
         )
-        self.inside = TransformerWrapper(
+        self.model = TransformerWrapper(
             num_tokens=config.vocab_size,
             max_seq_len=config.context,
             attn_layers=layers,
@@ -65,7 +66,7 @@ class XTransformersDecoder(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B, T) -> (B, T, V)"""
-        return self.inside(ids)
+        return self.model(ids)
 
 
 class NanoGPT(nn.Module):
@@ -73,84 +74,85 @@ class NanoGPT(nn.Module):
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
-        from nano_gpt.config import GPTConfig as Shape
+        from nano_gpt.config import GPTConfig as NanoGPTConfig
         from nano_gpt.model import GPT
 
         self.vocab_size, self.context = config.vocab_size, config.context
-        shape = Shape(
+        config_of_peer = NanoGPTConfig(
             block_size=config.context,
             vocab_size=config.vocab_size,
             n_layer=config.depth,
             n_head=config.heads,
             n_embd=config.width,
         )
-        self.inside = GPT(shape, tokenizer=None)
+        self.model = GPT(config_of_peer, tokenizer=None)
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B, T) -> (B, T, V)"""
-        logits, _ = self.inside(ids)
+        logits, _ = self.model(ids)
         return logits
 
     def encode(self, text: str) -> list[int]:
-        """Its `sample` wants a tokenizer: here a character's code is its id."""
+        """For its `sample`, which needs a tokenizer: a character's code is its id."""
         return list(map(ord, text))
 
     def decode(self, ids: list[int]) -> str:
-        """Back again."""
+        """The inverse of `encode`."""
         return "".join(map(chr, ids))
 
-    def write(self, prompt: Tensor, length: int) -> int:
-        """Write one text of `length` after prompt (1, T), all of it read each time."""
+    def generate(self, prompt: Tensor, length: int) -> int:
+        """Generate after prompt (1, T), without a cache; the number of new tokens."""
         from nano_gpt.model import sample
 
-        begin = self.decode(prompt[0].tolist())
+        start = self.decode(prompt[0].tolist())
         with torch.inference_mode():
-            [text] = sample(self.inside, self, begin, 1, length, prompt.device.type)
-        return len(text) - len(begin)
+            [text] = sample(self.model, self, start, 1, length, prompt.device.type)
+        return len(text) - len(start)
 
 
 class CTranslate2GPT2:
     """A GPT-2 of transformers in CTranslate2, which is a program in C++; on the CPU.
 
     Raises:
-        ValueError: it does not say what the model says, so it is no peer.
+        ValueError: its logits are not those of the model.
     """
 
     def __init__(self, model: TransformersGPT2, threads: int) -> None:
         import ctranslate2
         from ctranslate2.converters.transformers import GPT2Loader
 
-        self.names = [str(id) for id in range(model.vocab_size)]
-        described = GPT2Loader().get_model_spec(model.inside)
-        described.register_vocabulary(self.names)
-        special = described.config
-        special.bos_token = special.eos_token = special.unk_token = self.names[0]
-        described.validate()
-        described.optimize()
+        self.vocabulary = [str(id) for id in range(model.vocab_size)]
+        specification = GPT2Loader().get_model_spec(model.model)
+        specification.register_vocabulary(self.vocabulary)
+        special = specification.config
+        special.bos_token = special.eos_token = special.unk_token = self.vocabulary[0]
+        specification.validate()
+        specification.optimize()
         with tempfile.TemporaryDirectory() as folder:
-            described.save(folder)
-            self.inside = ctranslate2.Generator(folder, intra_threads=threads)
+            specification.save(folder)
+            self.generator = ctranslate2.Generator(folder, intra_threads=threads)
         ids = torch.arange(model.context)[None] % model.vocab_size
-        said = self.inside.forward_batch(self.named(ids), return_log_probs=False)
+        logits = self.generator.forward_batch(self.tokens(ids), return_log_probs=False)
+        logits = torch.tensor(np.array(logits))
         with torch.inference_mode():
-            if not torch.allclose(torch.tensor(np.array(said)), model(ids), atol=1e-4):
-                raise ValueError("CTranslate2 does not say what transformers says")
+            if not torch.allclose(logits, model(ids), atol=1e-4):
+                raise ValueError("CTranslate2's logits differ from transformers'")
 
-    def named(self, ids: Tensor) -> list[list[str]]:
-        """Ids (B, T) by their names, as it wants them."""
-        return [[self.names[id] for id in row] for row in ids.tolist()]
+    def tokens(self, ids: Tensor) -> list[list[str]]:
+        """Ids (B, T) as tokens of CTranslate2's vocabulary."""
+        return [[self.vocabulary[id] for id in row] for row in ids.tolist()]
 
     def generate(self, prompt: Tensor, length: int) -> list[list[int]]:
-        """`length` ids after each row of prompt (B, T), each drawn from all."""
-        written = self.inside.generate_batch(
-            self.named(prompt),
+        """`length` ids after each row of prompt (B, T), sampled from all tokens."""
+        results = self.generator.generate_batch(
+            self.tokens(prompt),
             min_length=length,
             max_length=length,
             sampling_topk=0,
             end_token=[],
             include_prompt_in_result=False,
         )
-        return [row.sequences_ids[0] for row in written]
+        return [result.sequences_ids[0] for result in results]
 
 
 PEERS = {
@@ -160,7 +162,7 @@ PEERS = {
 }
 
 
-def versions() -> dict[str, str]:
-    """The versions of the peers' packages that `make bench` has installed."""
+def peer_versions() -> dict[str, str]:
+    """The versions of those of the peers' packages that are installed."""
     installed = [name for name in PACKAGES if find_spec(name.replace("-", "_"))]
     return {name: version(name) for name in installed}

@@ -1,343 +1,219 @@
-"""One writer at work: its settings, its text, and what stands behind each token."""
+"""A column of the workbench: its settings, its text, and what is behind each token."""
 
-import html
 import json
 import re
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from ipywidgets import HTML, Box, Dropdown, HBox, VBox
-from numpy.typing import ArrayLike
+from ipywidgets import Box, HBox, VBox
 
-from gpt_lib.playground.notebook.branches import (
-    Path,
-    branches,
-    forking,
-    log_chance,
-    shown,
-)
+from gpt_lib.playground.branches import branch_tree, fork_position
+from gpt_lib.playground.messages import error_text
+from gpt_lib.playground.notebook.base import TextColumn
+from gpt_lib.playground.session import Run, Text
+from gpt_lib.playground.settings import PRESETS, SETTINGS
 from gpt_lib.views.controls import Controls
-from gpt_lib.views.tokens.next_token import ChancesWidget
-from gpt_lib.views.tokens.tokens_text import TokensWidget
-from gpt_lib.views.tokens.tree import TreeWidget
+from gpt_lib.views.tokens.generated_text import GeneratedTextWidget
+from gpt_lib.views.tokens.next_token import NextTokenWidget
+from gpt_lib.views.tokens.token_tree import TokenTreeWidget, TreeNode
+from gpt_lib.views.visible_text import visible_character
 
-SHOWN_BEFORE = 16  # characters of the text before a place, in its title
+if TYPE_CHECKING:
+    from gpt_lib.playground.notebook.workbench import Workbench
 
-
-class Writer(Protocol):
-    """A model with its tokenizer, of V tokens. `settings` are those of `Controls`."""
-
-    tokens: Sequence[str]
-
-    def encode(self, text: str) -> list[int]:
-        """Ids of a text; a ValueError says what cannot be read."""
-
-    def logits(self, ids: Sequence[int]) -> ArrayLike:
-        """What the model says after ids: (V,)."""
-
-    def chances(
-        self, logits: ArrayLike, ids: Sequence[int], **settings: float
-    ) -> ArrayLike:
-        """Logits (V,) after ids -> chances (V,) under the settings."""
-
-    def luck(self, seed: int, place: int) -> float:
-        """The random number that decides the token at a place."""
-
-    def stream(
-        self,
-        ids: Sequence[int],
-        length: int,
-        seed: int,
-        skip: int,
-        stop: str,
-        **settings: float,
-    ) -> Iterator[tuple[int, float]]:
-        """Ids after ids, each with the model's own chance of it."""
+TITLE_CHARACTERS = 16  # of the text before a position, in its title
 
 
-class Request(NamedTuple):
-    """What all lanes are asked."""
-
-    prompt: str
-    length: int
-    seed: int
-    stop: str
-
-
-class Lane:
-    """A column of the workbench.
+class WorkbenchColumn(TextColumn):
+    """A text, its settings, the tokens that could stand at a position, its branches.
 
     Args:
-        writers: name -> writer, in the order of the picker.
-        name: the first writer.
-        lock: held while a model runs and while the page is written to.
-        request: what the reader asks for at this moment.
-        begin: called with this lane and a number of tokens to write.
+        workbench: whose session writes.
+        models: the names to pick from.
+        model: the one that is picked first.
+        vocab_size: the highest top-k.
     """
 
     def __init__(
-        self,
-        writers: Mapping[str, Writer],
-        name: str,
-        lock: threading.RLock,
-        request: Callable[[], Request],
-        begin: Callable[["Lane", int], None],
+        self, workbench: "Workbench", models: Sequence[str], model: str, vocab_size: int
     ) -> None:
-        self.writers, self.lock = dict(writers), lock
-        self.request, self.begin = request, begin
-        self.forget()
-        self.picker = Dropdown(
-            options=list(writers),
-            value=name,
-            description="Model",
-            style={"description_width": "60px"},
+        super().__init__(models, model, label_width="60px")
+        self.workbench = workbench
+        self.nodes: list[list[int]] = []  # of each node of the tree: its branches
+        self.controls = Controls(SETTINGS, PRESETS, vocab_size)
+        self.generated_text = GeneratedTextWidget(label="Text")
+        self.next_token = NextTokenWidget(pick_label="go on with")
+        self.next_token.clear(
+            "Generate, or move a slider, to see the next token's probabilities."
         )
-        self.controls = Controls(max(len(w.tokens) for w in writers.values()))
-        self.status = HTML("ready")
-        self.text = TokensWidget(label="Text")
-        self.chances = ChancesWidget(pick_label="go on with")
-        self.chances.clear(
-            "Generate, or move a slider, to see the next token's chances."
-        )
-        self.tree = TreeWidget(
-            title="Branches, each with the sum of its log-chances so far"
+        self.tree = TokenTreeWidget(
+            title="Branches, each with the sum of its log-probabilities so far"
         )
         self.connect()
-        self.box = self.lay_out()
+        self.box = self.build_box()
 
     def connect(self) -> None:
         """What happens on a click, a key, or a moved slider."""
-        self.picker.observe(lambda _: self.switched(), "value")
+        self.picker.observe(lambda _: self.say_who_writes(), "value")
         self.controls.on_change(self.explain)
-        self.text.observe(lambda _: self.explain(), "selected")
-        self.chances.on_pick(self.branch)
-        self.tree.on_pick(self.walk_to)
+        self.generated_text.observe(lambda _: self.explain(), "selected")
+        self.next_token.on_pick(self.replace_token)
+        self.tree.on_pick(self.show_branch)
 
-    def lay_out(self) -> VBox:
+    def build_box(self) -> VBox:
         """The column; its parts wrap where it is narrow."""
-        self.status.add_class("gpt-status")
-        self.chances.layout = {"flex": "1 1 380px", "min_width": "0"}
+        self.next_token.layout = {"flex": "1 1 380px", "min_width": "0"}
         self.tree.layout.display = "none"
         both = Box(
-            [self.controls.box, self.chances],
+            [self.controls.box, self.next_token],
             layout={"flex_flow": "row wrap", "grid_gap": "8px 20px"},
         )
         head = HBox([self.picker, self.status])
-        for asking in (head, both, self.tree):
-            asking.add_class("gpt-ask")  # switched off when the kernel is gone
-        box = VBox([head, self.text, both, self.tree])
+        for part in (head, both, self.tree):
+            part.add_class("gpt-ask")  # switched off when the kernel is gone
+        box = VBox([head, self.generated_text, both, self.tree])
         box.layout = {"flex": "1 1 400px", "min_width": "0"}
-        box.add_class("gpt-lane")
+        box.add_class("gpt-column")
         return box
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """How the next token is chosen, as it stands on the page."""
+        return self.controls.settings
 
     # The text
 
-    def forget(self) -> None:
-        """Have no text."""
-        self.paths: list[Path] = []
-        self.through: list[list[int]] = []  # of each node of the tree: its texts
-        self.current = 0
-        self.writer: Writer | None = None  # who wrote the text, not who is picked
-        self.asked: dict[str, Any] = {}
-        self.prompt_ids: list[int] = []
-        self.behind: tuple[tuple, ArrayLike] | None = None  # logits of one place
+    def begin(self, run: Run, model: str) -> None:
+        """Tokens of a run are about to come."""
+        super().begin(run, model)
+        self.generated_text.writing, self.generated_text.selected = True, -1
 
-    @property
-    def path(self) -> Path:
-        """The text on the page."""
-        return self.paths[self.current]
+    def show(self, text: Text | None) -> None:
+        """Put a text on the page as it is now."""
+        if text is None:
+            return
+        is_new = text is not self.text
+        self.text = text
+        pieces = list(text.branch.pieces)  # another thread may add to it
+        probabilities = text.branch.probabilities[: len(pieces)]
+        self.generated_text.show(text.prompt, pieces, probabilities)
+        if is_new:
+            self.generated_text.label = f"Text by {text.model}"
+            self.show_tree()
 
-    def start(self, prompt: str) -> None:
-        """An empty text by the writer that is picked, or a ValueError."""
-        writer, request = self.writers[self.picker.value], self.request()
-        prompt_ids = writer.encode(prompt)
-        if not prompt_ids:
-            raise ValueError("the prompt is empty: give at least one token")
-        self.forget()
-        self.writer, self.prompt_ids, self.paths = writer, prompt_ids, [Path()]
-        self.asked = {
-            "model": self.picker.value,
-            "prompt": prompt,
-            "seed": request.seed,
-            "stop": request.stop,
-        }
-        self.text.label = f"Text by {self.picker.value}"
-        self.show_text()
-        self.show_tree()
-
-    def resume(self) -> None:
-        """Go on; another writer takes all that stands there as its prompt."""
-        if not self.paths:
-            self.start(self.request().prompt)
-        elif self.picker.value != self.asked["model"]:
-            self.start(self.asked["prompt"] + self.written())
-
-    def stream(self, length: int) -> Iterator[tuple[int, float]]:
-        """The next tokens of the current text, with the settings as they are now."""
-        self.path.use(self.controls.settings)
-        return self.writer.stream(
-            self.prompt_ids + self.path.ids,
-            length,
-            seed=self.asked["seed"],
-            skip=len(self.path.ids),
-            stop=self.asked["stop"],
-            **self.controls.settings,
-        )
-
-    def written(self, path: Path | None = None, start: int = 0) -> str:
-        """The text of a path, from its token `start` on."""
-        ids = (path or self.path).ids[start:]
-        return "".join(self.writer.tokens[id] for id in ids)
-
-    def show_text(self) -> None:
-        """Put the current text on the page."""
-        tokens = [self.writer.tokens[id] for id in self.path.ids]
-        self.text.show(self.asked["prompt"], tokens, self.path.chances)
-
-    def say(self, words: str) -> None:
-        """Put words into the status line."""
-        self.status.value = html.escape(words)
-
-    def writing(self) -> None:
-        """Tokens are about to come."""
-        self.text.writing, self.text.selected = True, -1
-        self.say(f"{self.asked['model']} is writing")
-
-    def finish(self, words: str) -> None:
+    def finish(self, message: str) -> None:
         """No more tokens come for now; the next one is ready to be looked at."""
-        if self.path.chances:
-            nats = -log_chance(self.path.chances) / len(self.path.chances)
-            words += f", {nats:.2f} nats a token"
-        name = re.sub(r"\W+", "-", self.asked["model"]).strip("-")
-        with self.text.hold_sync():  # one message: a text at rest lacks no token
-            self.show_text()
-            self.text.record = f"{json.dumps(self.told())}\n\n{self.full_text()}\n"
-            self.text.filename = f"{name}-seed-{self.asked['seed']}.txt"
-            self.text.writing = False
-        self.say(words)
-        self.show_tree()
-        if self.text.selected < 0:
-            self.text.selected = len(self.path.ids)
+        text, widget = self.text, self.generated_text
+        with widget.hold_sync():  # one message: a text at rest lacks no token
+            if text:
+                name = re.sub(r"\W+", "-", text.model).strip("-")
+                self.show(text)
+                widget.record = f"{json.dumps(text.record())}\n\n{text.text}\n"
+                widget.filename = f"{name}-seed-{text.seed}.txt"
+            widget.writing = False
+        self.say(message)
+        if text:
+            self.show_tree()
+            if widget.selected < 0:
+                widget.selected = len(text.branch.ids)
 
-    def told(self) -> dict[str, Any]:
-        """Who wrote the text, and how: enough to write it again."""
-        used = self.path.settings
-        told = {**self.asked, "picked by hand": self.path.picked}
-        told["settings"] = next(reversed(used.values()), {})
-        if len(used) > 1:
-            told["settings from token"] = {at + 1: each for at, each in used.items()}
-        return told
-
-    def full_text(self) -> str:
-        """Prompt and text."""
-        return self.asked["prompt"] + self.written()
-
-    def switched(self) -> None:
+    def say_who_writes(self) -> None:
         """Another model was picked: it changes nothing that stands there."""
-        if self.paths and self.picker.value != self.asked["model"]:
+        if self.text and self.picker.value != self.text.model:
             self.say(
-                f"{self.asked['model']} wrote this; {self.picker.value} writes from the"
+                f"{self.text.model} wrote this; {self.picker.value} writes from the"
                 " next Generate or Continue on"
             )
 
     # Behind a token
 
     def explain(self) -> None:
-        """Show the chances at the selected place, before and after the settings.
-
-        The model runs only for a new place: a slider reshapes the logits at hand.
-        """
-        with self.lock:
+        """Show what can stand at the selected position, without and with settings."""
+        if self.generated_text.writing and self.generated_text.selected < 0:
+            return
+        with self.workbench.page_lock:
             try:
-                if not self.paths:
-                    self.start(self.request().prompt)
-                    self.text.selected = 0  # which brings us here again
-                elif self.text.selected >= 0:
-                    self.show_chances(min(self.text.selected, len(self.path.ids)))
-                elif not self.text.writing:
-                    self.chances.clear("Select a token: what else could stand there?")
-            except ValueError as error:
-                self.say(str(error))
+                if self.text is None:
+                    self.show_empty_text()
+                elif self.generated_text.selected >= 0:
+                    last = self.text.count_tokens()
+                    self.show_next_token(min(self.generated_text.selected, last))
+                else:
+                    self.next_token.clear(
+                        "Select a token: what else could stand there?"
+                    )
             except Exception as error:
-                self.say(f"{type(error).__name__}: {error}")
+                self.say(error_text(error))
 
-    def show_chances(self, place: int) -> None:
-        """What stood to choice at a place of the current text."""
-        writer, ids = self.writer, self.prompt_ids + self.path.ids[:place]
-        logits = self.logits_after(ids)
-        self.chances.show(
-            writer.tokens,
-            writer.chances(logits, ids),
-            writer.chances(logits, ids, **self.controls.settings),
-            writer.luck(self.asked["seed"], place),
-            self.title_of(place),
-        )
+    def show_empty_text(self) -> None:
+        """Begin a text of no tokens, and select the one that would come first."""
+        model = self.picker.value
+        self.workbench.update_plan([model], [self])
+        prompt, plan = self.workbench.prompt.value, self.workbench.session.plan
+        text = self.workbench.session.new_text(model, prompt, plan.seed, plan.stop)
+        self.show(text)
+        self.generated_text.selected = 0  # which calls `explain` again
 
-    def logits_after(self, ids: list[int]) -> ArrayLike:
-        """The model's logits, kept until another place is asked for."""
-        if self.behind is None or self.behind[0] != tuple(ids):
-            self.behind = tuple(ids), self.writer.logits(ids)
-        return self.behind[1]
+    def show_next_token(self, position: int) -> None:
+        """Show what can stand at a position of the current text."""
+        with self.text.lock:
+            probabilities, reshaped, u = self.text.next_token(position, self.settings)
+        labels, title = self.text.text_generator.labels, self.title_of(position)
+        self.next_token.show(labels, probabilities, reshaped, u, title)
 
-    def title_of(self, place: int) -> str:
-        """Which place, after what, and what stands there."""
-        before = (self.asked["prompt"] + self.written(Path(self.path.ids[:place])))[
-            -SHOWN_BEFORE:
-        ]
-        where = f"Token {place + 1}, after “{shown(before)}”"
-        if place == len(self.path.ids):
-            return f"{where}: the next one"
-        return (
-            f"{where}: “{shown(self.writer.tokens[self.path.ids[place]])}” was written"
-        )
+    def title_of(self, position: int) -> str:
+        """Which token, after which text, and what stands there."""
+        text, branch = self.text, self.text.branch
+        before = text.prompt + "".join(branch.pieces[:position])
+        title = f"Token {position + 1}, after “{one_line(before[-TITLE_CHARACTERS:])}”"
+        if position == len(branch.ids):
+            return f"{title}: the next one"
+        label = text.text_generator.labels[branch.ids[position]]
+        return f"{title}: “{one_line(label)}” was written"
 
-    def branch(self, id: int) -> None:
-        """Put another token at the selected place, and let the rest be written anew.
+    # Branches
 
-        At the end of the text nothing follows: so one can write by hand.
-        """
-        with self.lock:
-            old, place = self.path, self.text.selected
-            if not 0 <= place <= len(old.ids) or old.ids[place : place + 1] == [id]:
-                return
-            before = self.prompt_ids + old.ids[:place]
-            own = self.writer.chances(self.logits_after(before), before)
-            chance = float(own[id])
-            rest = len(old.ids) - place - 1
-            path = old.until(place)
-            path.ids.append(id)
-            path.chances.append(chance)
-            path.picked.append(place)
-            if rest < 0:  # nothing is lost, so nothing branches
-                self.paths[self.current] = path
-            else:
-                self.current = len(self.paths)
-                self.paths.append(path)
-            self.begin(self, max(0, rest))
+    def replace_token(self, id: int) -> None:
+        """Put another token at the selected position; what follows is written anew."""
+        if self.text is None:
+            return
+        with self.workbench.page_lock, self.text.lock:
+            remaining = self.text.pick(self.generated_text.selected, id)
+            if remaining is not None:  # before the lock is free, the run is stopped
+                models = [self.text.model]
+                self.workbench.start([self], models, None, remaining)
 
-    def walk_to(self, index: int) -> None:
-        """Put a text that runs through a node of the tree on the page."""
-        with self.lock:
-            if self.text.writing:
+    def show_branch(self, index: int) -> None:
+        """Put a branch that runs through a node of the tree on the page."""
+        with self.workbench.page_lock, self.text.lock:
+            if self.generated_text.writing:
                 self.say("Stop first, then walk to another branch")
                 return
-            runs_through = self.through[index]
-            if self.current not in runs_through:
-                self.current = runs_through[0]
-            self.text.selected = -1
-            self.finish(f"text {self.current + 1} of {len(self.paths)}")
+            if self.text.current not in self.nodes[index]:
+                self.text.select(self.nodes[index][0])
+            self.generated_text.selected = -1
+            count = len(self.text.branches)
+            self.finish(f"text {self.text.current + 1} of {count}")
 
     def show_tree(self) -> None:
-        """The texts as one tree, which forks where they do; one text is no tree."""
-        several = len(self.paths) > 1
-        nodes, self.through = (
-            branches(self.paths, self.writer.tokens, self.asked["prompt"])
-            if several
-            else ([], [])
-        )
-        ends = [at for at, texts in enumerate(self.through) if self.current in texts]
-        self.tree.show(nodes, ends[-1] if several else None)
-        self.tree.layout.display = "" if several else "none"
-        others = (path for path in self.paths if path is not self.path)
-        self.text.forks = sorted({forking(self.path.ids, path.ids) for path in others})
+        """The branches as a tree that forks where they do; one branch is no tree."""
+        text, nodes = self.text, []
+        if len(text.branches) > 1:
+            labels = text.text_generator.labels
+            nodes = branch_tree(text.branches, labels, text.prompt)
+        self.nodes = [node.branches for node in nodes]
+        boxes = [
+            TreeNode(one_line(node.text), node.parent, f"{node.log_probability:.1f}")
+            for node in nodes
+        ]
+        current = [at for at, each in enumerate(self.nodes) if text.current in each]
+        self.tree.show(boxes, current[-1] if current else None)
+        self.tree.layout.display = "" if nodes else "none"
+        others = (branch for branch in text.branches if branch is not text.branch)
+        forks = {fork_position(text.branch.ids, other.ids) for other in others}
+        self.generated_text.forks = sorted(forks)
+
+
+def one_line(text: str) -> str:
+    """A text on one line; a space alone would not be seen."""
+    return visible_character(text) if len(text) == 1 else text.replace("\n", "↵")

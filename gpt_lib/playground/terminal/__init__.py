@@ -1,7 +1,7 @@
-"""`chat`, the terminal playground: type a prompt, watch the text come, go on.
+"""`chat`, the playground in a terminal: type a prompt, watch the text come, go on.
 
-`session` remembers and writes, `commands` understands lines; `screen` shows it in a
-terminal, `lines` through a pipe, or where a terminal can do no more than print.
+`commands` says what a line means. `tui` is for a whole terminal; `plain` for pipes, and
+for terminals that can only print.
 """
 
 import os
@@ -9,39 +9,38 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from gpt_lib.playground.messages import meant
+from gpt_lib.playground.messages import resolve_name
 from gpt_lib.playground.session import Plan, Session
 
 if TYPE_CHECKING:
-    from gpt_lib.generation import Writer
+    from gpt_lib.generation import TextGenerator
 
 
 def chat(
-    writers: Mapping[str, Callable[[], "Writer"]],
+    loaders: Mapping[str, Callable[[], "TextGenerator"]],
     model: str,
     seed: int = 1,
     length: int = 300,
 ) -> int:
-    """Open the terminal playground; the exit code.
+    """Open the playground in a terminal; returns the exit code.
 
     Args:
-        writers: name -> a function that loads the writer; called once, when needed.
+        loaders: name -> a function that loads a text generator; called once, if needed.
         model: the name of the first one to write.
-        seed: of the first text's luck.
+        seed: of the first text's random numbers.
         length: tokens to write at a time.
 
     Raises:
-        ValueError: an unknown model, or a seed or length that cannot be.
+        ValueError: an unknown model, or a seed or length out of its range.
     """
-    session = Session(writers, Plan((meant("model", model, writers),), seed, length))
+    plan = Plan((resolve_name("model", model, loaders),), seed, length)
+    session = Session(loaders, plan)
     # Textual draws on stderr, so that has to be a terminal too.
-    screens = (stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
-    if all(screens) and os.environ.get("TERM") != "dumb":
-        from gpt_lib.playground.terminal.tui import (
-            open_screen,  # Textual takes a moment
-        )
+    terminals = (stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    if all(terminals) and os.environ.get("TERM") != "dumb":
+        from gpt_lib.playground.terminal.tui import run_app  # Textual takes a moment
 
-        return open_screen(session)
-    from gpt_lib.playground.terminal.plain import Lines
+        return run_app(session)
+    from gpt_lib.playground.terminal.plain import PlainChat
 
-    return Lines(session).work()
+    return PlainChat(session).run()

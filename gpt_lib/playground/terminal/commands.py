@@ -1,14 +1,21 @@
 """What a line means: a command, a prompt, or, when it is empty, to go on.
 
-A command's first line of documentation is what /help says about it.
+The first line of a command's docstring is what /help says about it.
 """
 
 import time
 from pathlib import Path
 from typing import NamedTuple
 
-from gpt_lib.playground.messages import in_words, listed, meant, unescape
-from gpt_lib.playground.session import Lane, Run, Session
+from gpt_lib.playground.messages import format_columns, resolve_name, unescape
+from gpt_lib.playground.session import Run, Session, Text
+from gpt_lib.playground.settings import (
+    BY_NAME,
+    PRESETS_BY_NAME,
+    describe_settings,
+    list_settings,
+    parse_settings,
+)
 
 SECONDS_BETWEEN_PRESSES = 2.0
 KEYS = [
@@ -21,14 +28,14 @@ KEYS = [
 
 
 class Reply(NamedTuple):
-    """What a line leads to."""
+    """The answer to a line: a message, a run whose steps are to be made, or the end."""
 
-    words: str = ""
-    run: Run | None = None  # to be worked off by `steps`
+    message: str = ""
+    run: Run | None = None
     leave: bool = False
 
 
-def obey(session: Session, line: str) -> Reply:
+def handle(session: Session, line: str) -> Reply:
     """Answer a line.
 
     Raises:
@@ -37,8 +44,9 @@ def obey(session: Session, line: str) -> Reply:
     if line.strip() in ("quit", "exit"):
         return Reply(leave=True)
     if line.startswith("/"):
-        name, _, rest = line.partition(" ")
-        return COMMANDS[meant("command", name, COMMANDS)](session, rest.strip())
+        name, _, arguments = line.partition(" ")
+        name = resolve_name("command", name, COMMANDS)
+        return COMMANDS[name](session, arguments.strip())
     if line.strip():
         return Reply(run=session.begin(unescape(line)))
     if session.busy:
@@ -46,23 +54,28 @@ def obey(session: Session, line: str) -> Reply:
     return Reply(run=session.begin())
 
 
-def interrupt(session: Session) -> Reply:
-    """What Ctrl-C does: stop; where nothing runs, a second one quits."""
-    if session.busy:
-        session.halt()
-        return Reply()
-    last, session.pressed = session.pressed, time.monotonic()
-    if session.pressed - last < SECONDS_BETWEEN_PRESSES:
-        return Reply(leave=True)
-    return Reply("Ctrl-C again quits; so do `quit`, and Ctrl-D on an empty line")
+class Interrupts:
+    """Ctrl-C: it stops what is being written; otherwise the second of two quits."""
+
+    def __init__(self) -> None:
+        self.latest = float("-inf")  # when it was pressed, in seconds
+
+    def press(self, session: Session) -> Reply:
+        """Answer Ctrl-C."""
+        if session.busy:
+            session.halt()
+            return Reply()
+        before, self.latest = self.latest, time.monotonic()
+        if self.latest - before < SECONDS_BETWEEN_PRESSES:
+            return Reply(leave=True)
+        return Reply("Ctrl-C again quits; so do `quit`, and Ctrl-D on an empty line")
 
 
-def completions(session: Session) -> list[str]:
+def suggested_lines(session: Session) -> list[str]:
     """Lines to offer: the first one that begins with what was typed."""
-    from gpt_lib.playground.terminal.settings import PRESET, TABLE
-
     models = [f"{name} {m}" for name in ("/model", "/compare") for m in session.loaders]
-    return [*COMMANDS, *models, *(f"/set {name}" for name in (*TABLE, *PRESET))]
+    settings = [f"/set {name}" for name in (*BY_NAME, *PRESETS_BY_NAME)]
+    return [*COMMANDS, *models, *settings]
 
 
 # Commands
@@ -71,7 +84,7 @@ def completions(session: Session) -> list[str]:
 def show_help(session: Session, _: str) -> Reply:
     """This list."""
     rows = [(name, command.__doc__) for name, command in COMMANDS.items()]
-    return Reply(listed(rows + KEYS))
+    return Reply(format_columns(rows + KEYS))
 
 
 def set_model(session: Session, name: str) -> Reply:
@@ -79,8 +92,8 @@ def set_model(session: Session, name: str) -> Reply:
     models = session.plan.models
     if not name:
         rows = [(each, "writes" * (each in models)) for each in session.loaders]
-        return Reply(listed(rows))
-    name = meant("model", name, session.loaders)
+        return Reply(format_columns(rows))
+    name = resolve_name("model", name, session.loaders)
     if name in models[1:]:
         raise ValueError(f"{name} already writes beside; /compare off ends that")
     session.change(models=(name, *models[1:]))
@@ -91,35 +104,35 @@ def compare(session: Session, name: str) -> Reply:
     """NAME: have a second model write beside; off: one alone."""
     first = session.plan.models[0]
     others = [each for each in session.loaders if each != first]
-    name = meant("model to compare with", name, [*others, "off"])
+    name = resolve_name("model to compare with", name, [*others, "off"])
     if name == "off":
         session.change(models=(first,))
         return Reply(f"{first} writes alone from the next Enter on")
     session.change(models=(first, name))
-    if session.lanes and not session.busy:
-        return Reply(f"{name} catches up", session.begin(length=0))
+    if any(session.model_texts[:1]) and not session.busy:
+        # If another model wrote beside, this one joins the first text all the same.
+        own = [text for text in session.model_texts[1:] if text and text.model == name]
+        run = session.begin(length=0, texts=[session.model_texts[0], *own])
+        return Reply(f"{name} catches up", run)
     return Reply(f"{first} | {name} write from the next prompt or Enter on")
 
 
-def set_settings(session: Session, words: str) -> Reply:
+def change_settings(session: Session, arguments: str) -> Reply:
     """NAME VALUE: change settings, also by preset; alone: show them."""
-    from gpt_lib.playground.terminal import (
-        settings,  # with matplotlib, which takes a moment
-    )
-
     plan = session.plan
-    now = {**plan.settings, "length": plan.length, "seed": plan.seed}
-    if not words:
-        return Reply(settings.described(now))
-    new = settings.parsed(words, now)
-    told = in_words(new)
-    session.change(length=new.pop("length"), seed=new.pop("seed"), settings=new)
-    return Reply(f"{told}, from the next prompt or Enter on")
+    current = {**plan.settings_of(0), "length": plan.length, "seed": plan.seed}
+    if not arguments:
+        return Reply(list_settings(current))
+    new = parse_settings(arguments, current)
+    description = describe_settings(new)
+    length, seed = int(new.pop("length")), int(new.pop("seed"))
+    session.change(length=length, seed=seed, settings=(new,))
+    return Reply(f"{description}, from the next prompt or Enter on")
 
 
 def again(session: Session, _: str) -> Reply:
     """The same prompt with a seed that was set, or else the next one."""
-    first = standing(session)[0]
+    first = require_texts(session)[0]
     if session.plan.seed == first.seed:
         session.change(seed=first.seed + 1)
     return Reply(run=session.begin(first.prompt))
@@ -127,13 +140,12 @@ def again(session: Session, _: str) -> Reply:
 
 def save(session: Session, name: str) -> Reply:
     """FILE: keep the text in a new file, with who wrote it and how."""
-    texts = [f"{lane.title}\n\n{lane.text}\n" for lane in standing(session)]
+    texts = [f"{text.title}\n\n{text.text}\n" for text in require_texts(session)]
     try:
         with Path(name).expanduser().open("x", encoding="utf-8") as file:
             file.write("\n".join(texts))
     except OSError as error:
-        words = f"/save cannot write {name!r}: {error.strerror}"
-        raise ValueError(words) from error
+        raise ValueError(f"/save cannot write {name!r}: {error.strerror}") from error
     return Reply(f"saved as {name}")
 
 
@@ -142,18 +154,18 @@ def leave(session: Session, _: str) -> Reply:
     return Reply(leave=True)
 
 
-def standing(session: Session) -> list[Lane]:
+def require_texts(session: Session) -> list[Text]:
     """The texts that stand, or a ValueError."""
-    if not session.lanes:
+    if not session.texts:
         raise ValueError("there is no text yet: type a prompt first")
-    return session.lanes
+    return session.texts
 
 
 COMMANDS = {
     "/help": show_help,
     "/model": set_model,
     "/compare": compare,
-    "/set": set_settings,
+    "/set": change_settings,
     "/again": again,
     "/save": save,
     "/quit": leave,

@@ -1,112 +1,111 @@
-"""The playground line by line: texts to stdout, everything else to stderr."""
+"""The playground line by line: texts go to stdout, everything else to stderr."""
 
 import os
 import sys
 import time
 
-from gpt_lib.playground.session import Lane, Run, Session
-from gpt_lib.playground.terminal.commands import interrupt, obey
+from gpt_lib.playground.session import Run, Session, Text
+from gpt_lib.playground.terminal.commands import Interrupts, handle
 
 SECONDS_BETWEEN_FLUSHES = 0.1
 
 
-class Lines:
+class PlainChat:
     """Reads lines and writes texts, in one thread."""
 
     def __init__(self, session: Session) -> None:
-        self.session = session
-        self.asked = sys.stdin.isatty()  # by a person, who sees a prompt
-        self.code = 0
-        self.shown: dict[Lane, int] = {}  # characters that went out
-        self.last: Lane | None = None  # whose text the output ends with
+        self.session, self.interrupts = session, Interrupts()
+        self.interactive = sys.stdin.isatty()  # a person types, and sees "> "
+        self.exit_code = 0
+        self.printed: dict[Text, int] = {}  # characters of each text
+        self.last: Text | None = None  # the text that the output ends with
         for stream in (sys.stdin, sys.stdout, sys.stderr):
             stream.reconfigure(errors="replace")
 
-    def work(self) -> int:
-        """Until the input ends; 1 if anything went wrong on the way."""
+    def run(self) -> int:
+        """Answer lines until there are no more; the exit code, 1 if anything failed."""
         try:
-            while (line := self.read()) and self.answer(line.removesuffix("\n")):
+            while (line := self.read_line()) and self.answer(line.removesuffix("\n")):
                 pass
         except KeyboardInterrupt:
-            self.code = 130  # as a shell has it
+            self.exit_code = 130  # as a shell has it
         except BrokenPipeError:  # whoever read has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        self.end_text()
-        return self.code
+        self.end_line()
+        return self.exit_code
 
-    def read(self) -> str:
+    def read_line(self) -> str:
         """The next line; empty when there is none."""
         while True:
             try:
-                if self.asked:
+                if self.interactive:
                     self.say("> ", end="")
                 return sys.stdin.readline()
             except KeyboardInterrupt:
-                if not self.asked:
+                if not self.interactive:
                     raise
-                reply = interrupt(self.session)
-                self.say(f"\n{reply.words}")
+                reply = self.interrupts.press(self.session)
+                self.say(f"\n{reply.message}")
                 if reply.leave:
                     return ""
 
     def answer(self, line: str) -> bool:
-        """Do what a line asks; False when it ends the session."""
+        """Do what a line says; False when it ends the session."""
         try:
-            reply = obey(self.session, line)
+            reply = handle(self.session, line)
         except ValueError as error:
             self.fail(str(error))
             return True
-        if reply.words:
-            self.say(reply.words)
+        if reply.message:
+            self.say(reply.message)
         if reply.run:
             self.write(reply.run)
         return not reply.leave
 
     def write(self, run: Run) -> None:
-        """Let a run write: the first text as it comes, a second one below."""
-        shown, steps = 0.0, run.steps()
+        """Make the steps of a run: the first text as it comes, a second one below."""
+        flushed, steps = 0.0, run.steps()
         try:
             for _ in steps:
                 if self.session.loading:
                     self.say(f"loading {self.session.loading}")
-                elif time.monotonic() - shown > SECONDS_BETWEEN_FLUSHES:
-                    self.show(run.lanes[:1])
-                    shown = time.monotonic()
+                elif time.monotonic() - flushed > SECONDS_BETWEEN_FLUSHES:
+                    self.print_new(run.texts[:1])
+                    flushed = time.monotonic()
         except KeyboardInterrupt:
             run.stop.set()
-            if not self.asked:
+            if not self.interactive:
                 raise
         finally:
             steps.close()
-            self.show(run.lanes)
+            self.print_new(run.texts)
         if sys.stdout.isatty():
-            self.end_text()
+            self.end_line()
         self.fail(run.error) if run.error else self.say(self.session.status())
 
-    def show(self, lanes: list[Lane]) -> None:
-        """Put out what is new."""
-        for lane in lanes:
-            text = lane.text
-            new = text[self.shown.get(lane, 0) :]
-            if new and lane is not self.last:
-                self.end_text()
-                if len(self.session.lanes) > 1:
-                    self.say(f"{lane.title}:")
-                self.last = lane
-            self.shown[lane] = len(text)
+    def print_new(self, texts: list[Text]) -> None:
+        """Print the characters that were not printed yet."""
+        for text in texts:
+            new = text.text[self.printed.get(text, 0) :]
+            if new and text is not self.last:
+                self.end_line()
+                if len(self.session.texts) > 1:
+                    self.say(f"{text.title}:")
+                self.last = text
+            self.printed[text] = self.printed.get(text, 0) + len(new)
             print(new, end="", flush=True)
 
-    def end_text(self) -> None:
-        """End the line, which a continued text needs not."""
+    def end_line(self) -> None:
+        """End the line of a text; one that goes on stays on its line."""
         if self.last:
             print(flush=True)
         self.last = None
 
-    def say(self, words: str, end: str = "\n") -> None:
-        """Anything but text."""
-        print(words, end=end, file=sys.stderr, flush=True)
+    def say(self, message: str, end: str = "\n") -> None:
+        """Print a message, which is not part of a text."""
+        print(message, end=end, file=sys.stderr, flush=True)
 
-    def fail(self, words: str) -> None:
-        """What went wrong."""
-        self.say(words)
-        self.code = 1
+    def fail(self, message: str) -> None:
+        """Print what went wrong; the exit code will say so, too."""
+        self.say(message)
+        self.exit_code = 1

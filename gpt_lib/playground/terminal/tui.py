@@ -2,7 +2,6 @@
 
 import os
 import threading
-from collections import deque
 from queue import SimpleQueue
 from typing import ClassVar
 
@@ -12,12 +11,17 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.suggester import SuggestFromList
 from textual.widgets import Label, Static
 
-from gpt_lib.playground.messages import told
-from gpt_lib.playground.session import Lane, Run, Session
-from gpt_lib.playground.terminal.commands import Reply, completions, interrupt, obey
-from gpt_lib.playground.terminal.widgets import Entry, PageView
+from gpt_lib.playground.messages import error_text
+from gpt_lib.playground.session import Run, Session, Text
+from gpt_lib.playground.terminal.commands import (
+    Interrupts,
+    Reply,
+    handle,
+    suggested_lines,
+)
+from gpt_lib.playground.terminal.widgets import InputLine, TextsView
 
-SECONDS_BETWEEN_LOOKS = 0.1
+SECONDS_BETWEEN_UPDATES = 0.1
 SECONDS_TO_END = 3.0  # for a worker that still loads or writes
 WELCOME = (
     "Type a prompt, such as ROMEO: and press Enter; Enter alone goes on, Escape stops,"
@@ -25,15 +29,15 @@ WELCOME = (
 )
 
 
-def open_screen(session: Session) -> int:
+def run_app(session: Session) -> int:
     """Show the playground until the user leaves; the exit code."""
-    app = Chat(session)
+    app = ChatApp(session)
     app.run()
-    app.wind_up()
+    app.join_worker()
     return app.return_code or 0
 
 
-class Chat(App[None]):
+class ChatApp(App[None]):
     """The playground in a terminal."""
 
     CSS_PATH = "tui.tcss"
@@ -51,46 +55,50 @@ class Chat(App[None]):
     def __init__(self, session: Session) -> None:
         # Without this, Textual would turn colours into greys, which are colours too.
         super().__init__(ansi_color=True if os.environ.get("NO_COLOR") else None)
-        self.session = session
+        self.session, self.interrupts = session, Interrupts()
         self.runs: SimpleQueue[Run | None] = SimpleQueue()
         self.worker = threading.Thread(target=self.work, daemon=True)
-        self.page: PageView | None = None
-        self.note = Static(WELCOME, id="note", markup=False)
-        self.transcript = VerticalScroll(self.note, id="transcript", can_focus=False)
+        self.page: TextsView | None = None
+        self.message_line = Static(WELCOME, id="message", markup=False)
+        self.transcript = VerticalScroll(
+            self.message_line, id="transcript", can_focus=False
+        )
         self.status = Static(id="status", markup=False)
-        self.entry = Entry()
+        self.input_line = InputLine()
 
     def compose(self) -> ComposeResult:
-        """Texts and the last answer, the status line, the line to type in."""
+        """Texts and the latest message, the status line, the line to type in."""
         yield self.transcript
         yield self.status
-        yield Horizontal(Label("> "), self.entry, id="entry")
+        yield Horizontal(Label("> "), self.input_line, id="input-line")
 
     def on_mount(self) -> None:
         """The screen is there; meanwhile, the model is loaded."""
         self.transcript.anchor()
-        self.entry.focus()
+        self.input_line.focus()
         self.worker.start()
-        self.set_interval(SECONDS_BETWEEN_LOOKS, self.follow)
-        self.follow()
+        self.set_interval(SECONDS_BETWEEN_UPDATES, self.update_screen)
+        self.update_screen()
 
     # The worker
 
     def work(self) -> None:
-        """Load and write, one run after the other; what it changes, `follow` shows."""
+        """Load and write, one run after the other; `update_screen` shows it."""
         try:
-            deque(self.session.load(self.session.plan.models[0]), maxlen=0)
+            for _ in self.session.load_steps(self.session.plan.models[0]):
+                pass
         except Exception as error:
-            self.call_later(self.say, told(error), error=True)
-        self.entry.suggester = SuggestFromList(
-            completions(self.session), case_sensitive=False
+            self.call_later(self.say, error_text(error), error=True)
+        self.input_line.suggester = SuggestFromList(
+            suggested_lines(self.session), case_sensitive=False
         )
         for run in iter(self.runs.get, None):
-            deque(run.steps(), maxlen=0)
+            for _ in run.steps():
+                pass
             if run.error:
                 self.call_later(self.say, run.error, error=True)
 
-    def wind_up(self) -> None:
+    def join_worker(self) -> None:
         """Leave no thread behind: the interpreter would end under it."""
         self.session.halt()
         self.runs.put(None)
@@ -99,31 +107,31 @@ class Chat(App[None]):
 
     # What is shown
 
-    def follow(self) -> None:
-        """Show what has changed: some times a second, whatever the worker does."""
-        status = self.session.status()  # asked first, so that "done" comes last
-        lanes = self.session.lanes
-        if lanes and (self.page is None or self.page.lanes != lanes):
-            self.turn_page(lanes)
+    def update_screen(self) -> None:
+        """Show what has changed: ten times a second, whatever the worker does."""
+        status = self.session.status()  # read first, so that "done" comes last
+        texts = self.session.texts
+        if texts and (self.page is None or self.page.texts != texts):
+            self.show_texts(texts)
         for view in self.page.views if self.page else []:
-            view.show()
+            view.update_text()
         if self.status.content != status:
             self.status.update(status)
-        idle = "Enter goes on" if lanes else "a prompt, or /help"
-        self.entry.placeholder = "Escape stops" if self.session.busy else idle
+        idle = "Enter goes on" if texts else "a prompt, or /help"
+        self.input_line.placeholder = "Escape stops" if self.session.busy else idle
 
-    def turn_page(self, lanes: list[Lane]) -> None:
-        """Show other texts; one that was joined by another does not stay behind."""
-        if self.page and self.page.lanes[0] is lanes[0]:
+    def show_texts(self, texts: list[Text]) -> None:
+        """Show other texts below; a text that another one joins moves there."""
+        if self.page and self.page.texts[0] is texts[0]:
             self.page.remove()
-        self.page = PageView(lanes)
-        self.transcript.mount(self.page, before=self.note)
+        self.page = TextsView(texts)
+        self.transcript.mount(self.page, before=self.message_line)
 
-    def say(self, words: str, error: bool = False) -> None:
-        """Put an answer below the texts, in place of the last one."""
-        self.note.update(words)
-        self.note.set_class(error, "error")
-        self.note.display = bool(words)
+    def say(self, message: str, error: bool = False) -> None:
+        """Put a message below the texts, in place of the one before."""
+        self.message_line.update(message)
+        self.message_line.set_class(error, "error")
+        self.message_line.display = bool(message)
         self.transcript.anchor()
 
     # Keys
@@ -131,42 +139,42 @@ class Chat(App[None]):
     def on_input_submitted(self) -> None:
         """Answer the line."""
         try:
-            self.answer(obey(self.session, self.entry.take()))
+            self.answer(handle(self.session, self.input_line.take()))
         except ValueError as error:
             self.say(str(error), error=True)
 
     def answer(self, reply: Reply) -> None:
-        """Do what a line leads to."""
-        self.say(reply.words)
+        """Show a message, start a run, or leave."""
+        self.say(reply.message)
         if reply.run:
             self.runs.put(reply.run)
-        self.follow()
+        self.update_screen()
         if reply.leave:
             self.session.halt()  # while the screen closes
             self.exit()
 
     def action_interrupt(self) -> None:
-        """Ctrl-C: copy what is marked, or stop, or leave when pressed twice."""
+        """Ctrl-C: copy what is selected, or stop, or leave when pressed twice."""
         if not self.session.busy and self.screen.get_selected_text():
             self.screen.action_copy_text()
             self.screen.clear_selection()
         else:
-            self.answer(interrupt(self.session))
+            self.answer(self.interrupts.press(self.session))
 
     def action_end_of_input(self) -> None:
-        """Ctrl-D leaves, or deletes a letter where there is one."""
-        if self.entry.value:
-            self.entry.action_delete_right()
+        """Ctrl-D: leave, or delete a letter where there is one."""
+        if self.input_line.value:
+            self.input_line.action_delete_right()
         else:
             self.answer(Reply(leave=True))
 
     def action_halt(self) -> None:
         """Stop writing."""
         self.session.halt()
-        self.follow()
+        self.update_screen()
 
     def action_scroll(self, pages: int) -> None:
-        """Look at what went by."""
+        """Scroll the texts by pages."""
         view = self.transcript
         if view.max_scroll_y:
             view.scroll_relative(y=pages * max(1, view.size.height - 1), animate=False)

@@ -9,38 +9,38 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from gpt_lib.playground.session import Lane
+from gpt_lib.playground.session import Text
 
 
-class LaneView(Vertical):
+class TextView(Vertical):
     """One text, under who writes it."""
 
-    def __init__(self, lane: Lane) -> None:
-        self.lane, self.shown = lane, None
-        self.title = Static(classes="title", markup=False)
-        self.text = Static(markup=False)
-        super().__init__(self.title, self.text)
+    def __init__(self, text: Text) -> None:
+        self.text, self.version = text, None  # title and tokens that are on the screen
+        self.title_line = Static(classes="title", markup=False)
+        self.body = Static(markup=False)
+        super().__init__(self.title_line, self.body)
 
-    def show(self) -> None:
-        """Follow the text; the prompt is bold."""
-        now = self.lane.title, len(self.lane.ids)
-        if now != self.shown:
-            self.shown = now
-            self.title.update(self.lane.title)
-            bold = len(self.lane.prompt)
-            self.text.update(Content(self.lane.text).stylize("bold", 0, bold))
+    def update_text(self) -> None:
+        """Show the text as it is now; the prompt is bold."""
+        version = self.text.title, len(self.text.branch.pieces)
+        if version != self.version:
+            self.version = version
+            self.title_line.update(self.text.title)
+            bold = len(self.text.prompt)
+            self.body.update(Content(self.text.text).stylize("bold", 0, bold))
 
 
-class PageView(Horizontal):
+class TextsView(Horizontal):
     """What one prompt led to: one text, or two, side by side where there is room."""
 
-    def __init__(self, lanes: list[Lane]) -> None:
-        self.lanes, self.views = lanes, [LaneView(lane) for lane in lanes]
+    def __init__(self, texts: list[Text]) -> None:
+        self.texts, self.views = texts, [TextView(text) for text in texts]
         super().__init__(*self.views)
 
 
-class Entry(Input):
-    """The line to type in; Up and Down lead through the earlier ones."""
+class InputLine(Input):
+    """The line to type in; Up and Down walk through the earlier ones."""
 
     BINDINGS: ClassVar = [
         Binding("up", "walk(-1)", show=False),
@@ -50,21 +50,21 @@ class Entry(Input):
 
     def __init__(self) -> None:
         super().__init__(compact=True)
-        self.history, self.place = [""], 0  # the last is the one being typed
+        self.history, self.position = [""], 0  # the last line is the one being typed
 
     def take(self) -> str:
-        """The line, which makes room for the next one."""
+        """The line that was typed; an empty one takes its place."""
         line, self.value = self.value, ""
         self.history[-1:] = [line, ""] if line else [""]
-        self.place = len(self.history) - 1
+        self.position = len(self.history) - 1
         return line
 
     def action_walk(self, by: int) -> None:
         """Go to an earlier or a later line."""
-        if 0 <= self.place + by < len(self.history):
-            self.history[self.place] = self.value
-            self.place += by
-            self.value = self.history[self.place]
+        if 0 <= self.position + by < len(self.history):
+            self.history[self.position] = self.value
+            self.position += by
+            self.value = self.history[self.position]
             self.cursor_position = len(self.value)
 
     def _on_paste(self, event: events.Paste) -> None:

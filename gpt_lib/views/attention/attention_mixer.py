@@ -1,4 +1,4 @@
-"""Whom do you listen to? Scores by slider, their softmax, and the mix it makes."""
+"""Attention weights set by hand: a slider for each score, their softmax, the mix."""
 
 import html
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ from ipywidgets import (
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from gpt_lib.views.accessible import form
-from gpt_lib.views.charts.basic import COLORS
+from gpt_lib.views.accessible import make_accessible
+from gpt_lib.views.charts.colors import COLORS
 from gpt_lib.views.controls import link
 from gpt_lib.views.picture import Picture, View
 
-BOUND = 6.0  # scores run from -BOUND to BOUND
+MAX_SCORE = 6.0  # scores run from -MAX_SCORE to MAX_SCORE
 
 
-def mixer(
+def attention_mixer(
     tokens: Sequence[str],
     values: ArrayLike,
     features: Sequence[str],
@@ -35,21 +35,23 @@ def mixer(
 
     Args:
         tokens: T words.
-        values: (T, F), what each token has to say.
+        values: (T, F), the value vector of each token.
         features: F names for the columns of `values`.
         title: the question that the sliders answer.
         start: (T,) first scores, from -6 to 6; all 0 if not given.
     """
-    table, scores = checked(tokens, values, features, start)
-    sliders = [slider_for(token, score) for token, score in zip(tokens, scores)]
+    matrix, scores = check_mix(tokens, values, features, start)
+    sliders = [score_slider(token, score) for token, score in zip(tokens, scores)]
     page = HTML()
-    page.add_class("gpt-mix")
+    page.add_class("gpt-mix-table")
 
     def draw(_: dict | None = None) -> None:
-        now = np.array([slider.value for slider in sliders])
-        page.value = mix_page(tokens, now, table, features)
+        """Show the mix of the scores as they are now."""
+        current = np.array([slider.value for slider in sliders])
+        page.value = mix_html(tokens, current, matrix, features)
 
     def reset(_: Button) -> None:
+        """Set every score to 0."""
         for slider in sliders:
             slider.value = 0.0
 
@@ -60,41 +62,41 @@ def mixer(
     )
     button.on_click(reset)
     draw()
-    rows = form(VBox([*map(with_box, sliders, tokens), button]))
+    rows = make_accessible(VBox([*map(score_row, sliders, tokens), button]))
     both = Box([rows, page], layout={"flex_flow": "row wrap"})
     box = VBox([HTML(f"<b>{html.escape(title)}</b>"), both])
-    box.add_class("gpt-mixer")
-    return View(box, picture_of_mix(tokens, scores, table, features, title))
+    box.add_class("gpt-attention-mixer")
+    return View(box, picture_of_mix(tokens, scores, matrix, features, title))
 
 
-def checked(
+def check_mix(
     tokens: Sequence[str],
     values: ArrayLike,
     features: Sequence[str],
     start: ArrayLike | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Values (T, F) and first scores (T,), as floats of the right shapes."""
+    """Values (T, F) and first scores (T,) as floats, or a ValueError."""
     T, F = len(tokens), len(features)
-    table = np.asarray(values, dtype=float)
+    matrix = np.asarray(values, dtype=float)
     scores = np.zeros(T) if start is None else np.asarray(start, dtype=float)
-    if not T or not F or table.shape != (T, F):
+    if not T or not F or matrix.shape != (T, F):
         raise ValueError(
-            f"values have shape {table.shape}; {T} tokens with {F} features need"
+            f"values have shape {matrix.shape}; {T} tokens with {F} features need"
             f" ({T}, {F}), none of them 0"
         )
     if scores.shape != (T,):
         raise ValueError(f"start has shape {scores.shape}; {T} tokens need ({T},)")
-    if not (np.abs(scores) <= BOUND).all():
-        raise ValueError(f"start={scores.tolist()} leaves the range ±{BOUND:g}")
-    return table, scores
+    if not (np.abs(scores) <= MAX_SCORE).all():
+        raise ValueError(f"start={scores.tolist()} leaves the range ±{MAX_SCORE:g}")
+    return matrix, scores
 
 
-def slider_for(token: str, score: float) -> FloatSlider:
-    """A score that moves in tenths."""
+def score_slider(token: str, score: float) -> FloatSlider:
+    """A slider for a score, in tenths."""
     return FloatSlider(
         score,
-        min=-BOUND,
-        max=BOUND,
+        min=-MAX_SCORE,
+        max=MAX_SCORE,
         step=0.1,
         description=token,
         readout=False,
@@ -102,12 +104,12 @@ def slider_for(token: str, score: float) -> FloatSlider:
     )
 
 
-def with_box(slider: FloatSlider, token: str) -> HBox:
+def score_row(slider: FloatSlider, token: str) -> HBox:
     """A slider and, linked to it, a box to type the number in."""
     box = BoundedFloatText(
         slider.value,
-        min=-BOUND,
-        max=BOUND,
+        min=-MAX_SCORE,
+        max=MAX_SCORE,
         step=0.1,
         description=f"score of {token}",
         tooltip=f"score of {token}",
@@ -120,11 +122,11 @@ def with_box(slider: FloatSlider, token: str) -> HBox:
 
 def softmax(scores: np.ndarray) -> np.ndarray:
     """(T,) -> (T,), without overflow."""
-    powers = np.exp(scores - scores.max())
-    return powers / powers.sum()
+    exponentials = np.exp(scores - scores.max())
+    return exponentials / exponentials.sum()
 
 
-def mix_page(
+def mix_html(
     tokens: Sequence[str],
     scores: np.ndarray,
     values: np.ndarray,
@@ -138,11 +140,12 @@ def mix_page(
         cells = "".join(f"<td>{value:.3g}</td>" for value in row)
         rows += (
             f'<tr><th scope="row">{html.escape(token)}</th>'
-            f"<td>{bar(weight, 160)}</td><td>{weight:.1%}</td>{cells}</tr>"
+            f"<td>{bar_html(weight, 160)}</td><td>{weight:.1%}</td>{cells}</tr>"
         )
-    mixed, bound = weights @ values, np.abs(values).max() or 1.0
+    mix, largest = weights @ values, np.abs(values).max() or 1.0
     cells = "".join(
-        f"<td><b>{heard:.2f}</b>{bar(abs(heard) / bound, 60)}</td>" for heard in mixed
+        f"<td><b>{value:.2f}</b>{bar_html(abs(value) / largest, 60)}</td>"
+        for value in mix
     )
     rows += (
         '<tr style="border-top:2px solid"><th scope="row">you hear</th>'
@@ -155,11 +158,11 @@ def mix_page(
     )
 
 
-def bar(share: float, width: int) -> str:
-    """A bar that fills a `share`, from 0 to 1, of a rail of `width` pixels."""
-    filled = f"height:10px;width:{share:.1%};background:{COLORS[0]}"
+def bar_html(fraction: float, width: int) -> str:
+    """A bar that fills a fraction, from 0 to 1, of a rail of `width` pixels."""
+    bar = f"height:10px;width:{fraction:.1%};background:{COLORS[0]}"
     rail = f"width:{width}px;margin:0 6px;background:rgba(128,128,128,.25)"
-    return f'<div style="{rail}"><div style="{filled}"></div></div>'
+    return f'<div style="{rail}"><div style="{bar}"></div></div>'
 
 
 def picture_of_mix(
@@ -169,28 +172,28 @@ def picture_of_mix(
     features: Sequence[str],
     title: str,
 ) -> Picture:
-    """The static twin: the weights of the first scores, and the mix they make."""
+    """The fallback: the weights of the first scores, and the mix they make."""
     weights = softmax(scores)
-    mixed = weights @ values
+    mix = weights @ values
     height = 1.0 + 0.28 * max(3, len(tokens), len(features))
     figure = Figure(figsize=(7.5, height), layout="constrained", facecolor="white")
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    left, right = figure.subplots(1, 2)
+    left_axes, right_axes = figure.subplots(1, 2)
     names = [f"{token} (score {score:g})" for token, score in zip(tokens, scores)]
     percents = [f"{weight:.1%}" for weight in weights]
-    numbers = [f"{number:.2f}" for number in mixed]
-    for axes, labels, lengths, texts, what in (
-        (left, names, weights, percents, "weight"),
-        (right, features, mixed, numbers, "the mix"),
+    numbers = [f"{value:.2f}" for value in mix]
+    for axes, labels, lengths, texts, heading in (
+        (left_axes, names, weights, percents, "weight"),
+        (right_axes, features, mix, numbers, "the mix"),
     ):
-        drawn = axes.barh(range(len(labels)), lengths, color=COLORS[0])
-        axes.bar_label(drawn, labels=texts, padding=3, fontsize=9)
+        bars = axes.barh(range(len(labels)), lengths, color=COLORS[0])
+        axes.bar_label(bars, labels=texts, padding=3, fontsize=9)
         axes.set_yticks(range(len(labels)), labels, fontsize=9)
         axes.invert_yaxis()
         axes.axvline(0, color="#777777", linewidth=0.8)
         axes.margins(x=0.25)
-        axes.set_title(what, loc="left", fontsize=9)
+        axes.set_title(heading, loc="left", fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
-    listened = ", ".join(f"{name} {text}" for name, text in zip(names, percents))
-    heard = ", ".join(f"{name} {text}" for name, text in zip(features, numbers))
-    return Picture(figure, f"{title} – weights: {listened}; mix: {heard}.")
+    weight_list = ", ".join(f"{name} {text}" for name, text in zip(names, percents))
+    mix_list = ", ".join(f"{name} {text}" for name, text in zip(features, numbers))
+    return Picture(figure, f"{title} – weights: {weight_list}; mix: {mix_list}.")

@@ -1,1 +1,1 @@
-"""Charts: lines, bars, grids, loss curves, the ladder, a roofline."""
+"""Charts: bars, lines, heatmaps, loss curves, the loss ladder, a roofline."""

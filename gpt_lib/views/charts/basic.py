@@ -1,4 +1,4 @@
-"""The three charts that carry most lessons: bars, a grid of numbers, and curves.
+"""The three charts that carry most lessons: bars, a heatmap, and lines.
 
 Each describes itself in words computed from its data, so that the description of a
 picture can never go stale.
@@ -10,16 +10,13 @@ from itertools import cycle
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gpt_lib.views.charts.colors import COLORS, DASHES
 from gpt_lib.views.picture import Picture, new_figure
 
-# Okabe and Ito's colours, which differ for every kind of colour vision; the dashes tell
-# the curves apart without any colour.
-COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
-DASHES = ["-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1))]
 MAX_NUMBERED_CELLS = 150
 
 
-def bars(
+def bar_chart(
     labels: Sequence[str], values: ArrayLike, title: str, unit: str = ""
 ) -> Picture:
     """One bar for each of `labels`, its value written at its end.
@@ -36,26 +33,26 @@ def bars(
     figure, axes = new_figure(7, 0.7 + 0.24 * max(3, len(numbers)))
     rows = np.arange(len(numbers))
     axes.barh(rows, numbers, color=COLORS[0])
-    texts = [f"{four_digits(number)}{unit}" for number in numbers]
-    # Of a negative bar, too, on the right: on the left it would cover the name.
-    how = {"xytext": (3, 0), "textcoords": "offset points", "va": "center"}
+    texts = [f"{format_number(number)}{unit}" for number in numbers]
+    # To the right of a negative bar, too: on its left the number would cover the label.
+    style = {"xytext": (3, 0), "textcoords": "offset points", "va": "center"}
     for text, end, row in zip(texts, numbers.clip(min=0), rows):
-        axes.annotate(text, (end, row), fontsize=9, **how)
+        axes.annotate(text, (end, row), fontsize=9, **style)
     axes.set_yticks(rows, labels)
     axes.invert_yaxis()
     axes.margins(x=0.12)
-    axes.xaxis.set_major_formatter(lambda number, _: four_digits(number))
+    axes.xaxis.set_major_formatter(lambda number, _: format_number(number))
     axes.set_title(title, loc="left", fontsize=11)
     pairs = ", ".join(f"{label} {text}" for label, text in zip(labels, texts))
     return Picture(figure, f"{title}. Bars: {pairs}.")
 
 
-def four_digits(number: float) -> str:
+def format_number(number: float) -> str:
     """Four digits are enough; large numbers in groups, not with an exponent."""
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
 
 
-def grid(
+def heatmap(
     values: ArrayLike,
     title: str,
     rows: Sequence[str] | None = None,
@@ -96,7 +93,7 @@ def grid(
     return Picture(figure, f"{title}. Grid of {height} rows, {width} columns: {cells}.")
 
 
-def curves(
+def line_chart(
     series: Mapping[str, tuple[ArrayLike, ArrayLike]],
     title: str,
     x_label: str,
@@ -117,7 +114,7 @@ def curves(
         logarithmic: the axes that are: "x", "y" or "xy".
     """
     figure, axes = new_figure()
-    words = []
+    parts = []
     for (name, (x, y)), color, dash in zip(
         series.items(), cycle(COLORS), cycle(DASHES)
     ):
@@ -125,12 +122,12 @@ def curves(
         width = 0.6 if name in faint else 1.8
         axes.plot(xs, ys, label=name, color=color, linestyle=dash, linewidth=width)
         if len(ys):
-            words.append(f"{name} from {ys[0]:.3g} to {ys[-1]:.3g}")
-    for name, level in (lines or {}).items():
-        axes.axhline(level, color="#777777", linewidth=0.8)
+            parts.append(f"{name} from {ys[0]:.3g} to {ys[-1]:.3g}")
+    for name, height in (lines or {}).items():
+        axes.axhline(height, color="#777777", linewidth=0.8)
         axes.annotate(
-            f"{name} {level:.3f}",
-            xy=(1, level),
+            f"{name} {height:.3f}",
+            xy=(1, height),
             xycoords=("axes fraction", "data"),
             xytext=(4, 0),
             textcoords="offset points",
@@ -138,11 +135,11 @@ def curves(
             fontsize=8,
             color="#444444",
         )
-        words.append(f"line {name} at {level:.3f}")
+        parts.append(f"line {name} at {height:.3f}")
     axes.set(xlabel=x_label, ylabel=y_label)
     for axis in logarithmic:
         axes.set(**{f"{axis}scale": "log"})
     axes.set_title(title, loc="left", fontsize=11)
     if series:
         axes.legend(fontsize=9, framealpha=1, edgecolor="white")
-    return Picture(figure, f"{title}. {y_label} against {x_label}: {'; '.join(words)}.")
+    return Picture(figure, f"{title}. {y_label} against {x_label}: {'; '.join(parts)}.")

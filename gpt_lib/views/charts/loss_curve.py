@@ -9,16 +9,17 @@ from typing import Protocol
 from IPython.display import DisplayHandle, display
 from ipywidgets import HTML, Button, Image, VBox
 
-from gpt_lib.views.charts.basic import curves
+from gpt_lib.views.charts.basic import line_chart
 from gpt_lib.views.picture import Panel, Picture, View
 
 SECONDS_BETWEEN_DRAWINGS = 0.4
+IMAGE_WIDTH = 672  # CSS pixels
 # Lab saves by itself every two minutes, also in the middle of a run.
 UNFINISHED = "Training was in progress when this was saved: run the cell again."
 
 
-class Record(Protocol):
-    """What a curve needs to know of a moment in training."""
+class LossRecord(Protocol):
+    """What a curve needs to know of one record of a trainer."""
 
     step: int
     batch_loss: float
@@ -29,7 +30,7 @@ class Record(Protocol):
 
 
 def loss_curve(
-    history: Sequence[Record],
+    history: Sequence[LossRecord],
     lines: Mapping[str, float] | None = None,
     title: str = "Loss while training",
 ) -> Picture:
@@ -37,30 +38,31 @@ def loss_curve(
 
     Args:
         history: the trainer's records; those without an estimate add only a batch loss.
-        lines: name -> loss in nats a character, such as ln V.
+        lines: name -> loss in nats a token, such as ln V.
         title: what the run was.
     """
-    series = {"this batch": [(record.step, record.batch_loss) for record in history]}
+    points = {"this batch": [(record.step, record.batch_loss) for record in history]}
     for name in ("train", "validation"):
-        points = [(r.step, getattr(r, f"{name}_estimate")) for r in history]
-        series[f"{name}, estimated"] = [(x, y) for x, y in points if y is not None]
-    drawn = {
-        name: ([x for x, _ in points], [y for _, y in points])
-        for name, points in series.items()
-        if points
+        estimates = [(r.step, getattr(r, f"{name}_estimate")) for r in history]
+        points[f"{name}, estimated"] = [(x, y) for x, y in estimates if y is not None]
+    series = {
+        name: ([x for x, _ in pairs], [y for _, y in pairs])
+        for name, pairs in points.items()
+        if pairs
     }
-    labels = "training step", "loss (nats a character)"
-    return curves(drawn, title, *labels, lines, faint=["this batch"])
+    labels = "training step", "loss (nats a token)"
+    return line_chart(series, title, *labels, lines, faint=["this batch"])
 
 
-async def watch(
-    records: Generator[Record, None, None],
+async def train_and_plot(
+    records: Generator[LossRecord, None, None],
     lines: Mapping[str, float] | None = None,
     title: str = "Loss while training",
-) -> list[Record]:
+) -> list[LossRecord]:
     """Run a training while drawing its curve; Stop, or Lab's ■, ends it cleanly.
 
-    Await it, for a cell that awaits hears clicks: `history = await watch(train(...))`.
+    Await it, because only a cell that awaits receives clicks:
+    `history = await train_and_plot(train(...))`.
 
     Args:
         records: the trainer; it is closed when stopped.
@@ -70,7 +72,7 @@ async def watch(
     Returns:
         Every record up to the end, or to the stop.
     """
-    history: list[Record] = []
+    history: list[LossRecord] = []
     live = LiveCurve(lines, title)
     ending = "failed"
     try:
@@ -92,14 +94,15 @@ async def watch(
 
 
 class LiveCurve:
-    """The widget behind `watch`: a Stop button, a line of status and a picture."""
+    """The widget behind `train_and_plot`: a Stop button, a status line, a picture."""
 
     def __init__(self, lines: Mapping[str, float] | None, title: str) -> None:
         self.lines, self.title = lines, title
         self.stopped, self.drawn_at = False, time.monotonic()
         self.button = Button(description="Stop training", icon="stop")
         self.button.on_click(self.stop)
-        self.status, self.image = HTML("starting"), Image(format="png", width=672)
+        self.status = HTML("starting")
+        self.image = Image(format="png", width=IMAGE_WIDTH)
         self.status.add_class("gpt-status")
         self.box = VBox([self.button, self.status, self.image])
         view = View(self.box, Panel(f"<p>{UNFINISHED}</p>", UNFINISHED))
@@ -110,31 +113,31 @@ class LiveCurve:
         self.stopped = True
         self.button.disabled = True
 
-    def show(self, history: Sequence[Record]) -> None:
-        """Draw the newest state, if the last drawing is old enough."""
+    def show(self, history: Sequence[LossRecord]) -> None:
+        """Draw the newest record, if the last drawing is old enough."""
         if time.monotonic() - self.drawn_at < SECONDS_BETWEEN_DRAWINGS:
             return
-        self.status.value = html.escape(describe(history[-1]))
+        self.status.value = html.escape(describe_record(history[-1]))
         self.image.value = loss_curve(history, self.lines, self.title).png
         self.drawn_at = time.monotonic()
 
-    def finish(self, history: Sequence[Record], ending: str) -> None:
-        """Put the picture of the whole run, which a saved notebook keeps, in place."""
+    def finish(self, history: Sequence[LossRecord], ending: str) -> None:
+        """Replace the widget by a picture of the whole run, which a notebook saves."""
         if not history:
-            words = f"{ending} before the first step"
-            self.handle.update(Panel(f"<p>{words}</p>", words))
+            status = f"{ending} before the first step"
+            self.handle.update(Panel(f"<p>{status}</p>", status))
         else:
-            words = f"{ending} at {describe(history[-1])}"
+            status = f"{ending} at {describe_record(history[-1])}"
             picture = loss_curve(history, self.lines, self.title)
-            page = f'<p class="gpt-status">{html.escape(words)}</p>{picture.html}'
-            self.handle.update(Panel(page, f"{words}\n{picture.words}"))
+            page = f'<p class="gpt-status">{html.escape(status)}</p>{picture.html}'
+            self.handle.update(Panel(page, f"{status}\n{picture.description}"))
         for widget in (*self.box.children, self.box):
             widget.close()
 
 
-def describe(record: Record) -> str:
-    """One line about a moment: step, loss, speed, and the time left if there is any."""
+def describe_record(record: LossRecord) -> str:
+    """One line about a record: step, loss, speed, and the time left if there is any."""
     speed = f"{record.tokens_per_second:,.0f} tokens/s"
-    words = f"step {record.step} · loss {record.batch_loss:.3f} · {speed}"
-    left = record.seconds_left
-    return f"{words} · {left:.0f} s left" if left > 0 else words
+    line = f"step {record.step} · loss {record.batch_loss:.3f} · {speed}"
+    seconds = record.seconds_left
+    return f"{line} · {seconds:.0f} s left" if seconds > 0 else line

@@ -1,4 +1,4 @@
-"""What sampling settings do to one next-token distribution, with the draw in hand."""
+"""What sampling settings do to one next-token distribution, for one random number."""
 
 import html
 from collections.abc import Callable, Mapping, Sequence
@@ -7,59 +7,64 @@ import numpy as np
 from ipywidgets import HTML, Box, Dropdown, VBox
 from numpy.typing import ArrayLike
 
-from gpt_lib.views.accessible import form
+from gpt_lib.views.accessible import make_accessible
 from gpt_lib.views.controls import (
-    LABEL,
-    NEUTRAL,
+    LABEL_WIDTH,
     WIDTH,
     Controls,
-    Setting,
+    Range,
+    SliderSetting,
+    round_off,
     slider_row,
-    tidy,
 )
+from gpt_lib.views.page import error_message
 from gpt_lib.views.picture import View
-from gpt_lib.views.tokens.next_token import ChancesWidget, picture_of_chances
+from gpt_lib.views.tokens.next_token import NextTokenWidget, picture_of_probabilities
 
 Context = tuple[Sequence[str], ArrayLike]  # V tokens and their logits (V,)
 Reshape = Callable[[ArrayLike, dict[str, float | int]], ArrayLike]
-
-DRAW = Setting(
-    "u", "Draw u", 0.0, 0.999, 0.001, 0.5, "The random number that picks the token."
-)
+NEEDS_A_TEXT = ("repetition_penalty",)  # there is none to repeat
 
 
-def shaper(
+def sampling_explorer(
     contexts: Mapping[str, Context],
     reshape: Reshape,
     title: str,
+    settings: Sequence[SliderSetting],
+    presets: Mapping[str, Mapping[str, float]],
     u: float = 0.5,
-    settings: Mapping[str, float] | None = None,
+    start: Mapping[str, float] | None = None,
 ) -> View:
-    """Sliders reshape the chances of the next token while the draw u stays.
+    """Sliders reshape the next token's probabilities while the random number u stays.
 
     Args:
-        contexts: label -> names of V tokens and their logits (V,); a menu chooses.
-        reshape: logits (V,) and settings -> probabilities (V,), exactly 0 for a cut
-            token. The settings have the keys of `NEUTRAL`, and the repetition penalty,
-            which needs a text, stays neutral. It runs at each move of a
-            slider; its `ValueError` is shown to the reader.
+        contexts: label -> labels of V tokens and their logits (V,); a menu chooses.
+        reshape: logits (V,) and key -> value -> probabilities (V,), exactly 0 for a cut
+            token. It is called at each move of a slider with a value for every setting;
+            the repetition penalty, which needs a text, stays neutral. Its `ValueError`
+            is shown to the reader.
         title: what is reshaped.
-        u: the first draw, 0 <= u < 1.
-        settings: the first settings; missing ones are neutral.
+        settings: what can be set; see `Controls`.
+        presets: name -> key -> value, for every setting.
+        u: the first random number, 0 <= u < 1.
+        start: key -> value of the first settings; missing ones are neutral.
     """
     check_contexts(contexts)
-    label, (names, logits) = next(iter(contexts.items()))
+    label, (labels, logits) = next(iter(contexts.items()))
     V = max(len(tokens) for tokens, _ in contexts.values())
-    controls = Controls(
-        V, left_out=["repetition_penalty"]
-    )  # there is no text to repeat
-    controls.set(settings or {})
-    before, after = (
-        reshape(logits, {**NEUTRAL, **now}) for now in ({}, controls.settings)
-    )
-    several = f": {label}" if len(contexts) > 1 else ""
-    twin = picture_of_chances(names, before, after, f"{title}{several}", u)
-    return View(lay_out(contexts, reshape, controls, title, u), twin)
+    neutral = {setting.key: setting.neutral for setting in settings}
+
+    def reshape_with(logits: ArrayLike, values: Mapping[str, float]) -> ArrayLike:
+        """The probabilities under some settings, the other ones neutral."""
+        return reshape(logits, {**neutral, **values})
+
+    controls = Controls(settings, presets, V, NEEDS_A_TEXT)
+    controls.set_all(start or {})
+    before = reshape_with(logits, {})
+    after = reshape_with(logits, controls.settings)
+    heading = f"{title}: {label}" if len(contexts) > 1 else title
+    fallback = picture_of_probabilities(labels, before, after, heading, u)
+    return View(lay_out(contexts, reshape_with, controls, title, u), fallback)
 
 
 def lay_out(
@@ -69,64 +74,50 @@ def lay_out(
     title: str,
     u: float,
 ) -> Box:
-    """The controls beside the picture, which follows each of their changes."""
-    page = ChancesWidget(title=title, layout={"flex": "1 1 420px", "min_width": "0"})
+    """The controls, and next to them the page, which follows each of their changes."""
+    page = NextTokenWidget(title=title, layout={"flex": "1 1 420px", "min_width": "0"})
     status = HTML()
     status.add_class("gpt-status")
     menu = Dropdown(
         options=list(contexts),
         description="Context",
-        style={"description_width": LABEL},
+        style={"description_width": LABEL_WIDTH},
         layout={"width": "auto"},
     )
-    slider, draw_row = slider_row(DRAW._replace(neutral=u))
-    redraw = redrawer(contexts, reshape, page, status)
+    tip = "The random number that picks the token."
+    slider, u_row = slider_row("Draw u", Range(0.0, 0.999, 0.001), u, tip)
+    before: dict[str, ArrayLike] = {}  # context -> the model's own probabilities
 
-    def draw(_: dict | None = None) -> None:
-        redraw(menu.value, {**NEUTRAL, **controls.settings}, tidy(slider.value))
+    def redraw(_: dict | None = None) -> None:
+        """Show the context under the settings, or say why that is not possible."""
+        labels, logits = contexts[menu.value]
+        try:
+            if menu.value not in before:
+                before[menu.value] = reshape(logits, {})
+            after = reshape(logits, controls.settings)
+            page.show(labels, before[menu.value], after, round_off(slider.value))
+            status.value = ""
+        except Exception as error:
+            status.value = html.escape(error_message(error))
 
     for control in (menu, slider):
-        control.observe(draw, "value")
-    controls.on_change(draw)
-    draw()
-    rows = [menu] * (len(contexts) > 1) + [draw_row, controls.box, status]
-    left = form(VBox(rows, layout={"width": WIDTH, "flex": "none"}))
-    box = Box([left, page], layout={"flex_flow": "row wrap", "grid_gap": "8px 20px"})
-    box.add_class("gpt-shaper")
+        control.observe(redraw, "value")
+    controls.on_change(redraw)
+    redraw()
+    rows = [menu] * (len(contexts) > 1) + [u_row, controls.box, status]
+    column = make_accessible(VBox(rows, layout={"width": WIDTH, "flex": "none"}))
+    box = Box([column, page], layout={"flex_flow": "row wrap", "grid_gap": "8px 20px"})
+    box.add_class("gpt-sampling-explorer")
     return box
-
-
-def redrawer(
-    contexts: Mapping[str, Context],
-    reshape: Reshape,
-    page: ChancesWidget,
-    status: HTML,
-) -> Callable[[str, dict[str, float | int], float], None]:
-    """A function that shows a context under settings, or says why it cannot."""
-    neutral: dict[str, ArrayLike] = {}
-
-    def redraw(label: str, settings: dict[str, float | int], u: float) -> None:
-        names, logits = contexts[label]
-        try:
-            if label not in neutral:
-                neutral[label] = reshape(logits, {**NEUTRAL})
-            page.show(names, neutral[label], reshape(logits, settings), u)
-            status.value = ""
-        except ValueError as error:
-            status.value = html.escape(str(error))
-        except Exception as error:
-            status.value = html.escape(f"{type(error).__name__}: {error}")
-
-    return redraw
 
 
 def check_contexts(contexts: Mapping[str, Context]) -> None:
     """Raise ValueError unless there are contexts, each with a logit for each token."""
     if not contexts:
-        raise ValueError("shaper needs at least one context")
-    for label, (names, logits) in contexts.items():
-        if np.shape(logits) != (len(names),):
+        raise ValueError("sampling_explorer needs at least one context")
+    for label, (labels, logits) in contexts.items():
+        if np.shape(logits) != (len(labels),):
             raise ValueError(
                 f"logits of {label!r} have shape {tuple(np.shape(logits))};"
-                f" {len(names)} names need ({len(names)},)"
+                f" {len(labels)} labels need ({len(labels)},)"
             )

@@ -1,0 +1,40 @@
+"""`gpt-lib chat`: the playground in a terminal."""
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from gpt_lib.cli.options import (
+    Device,
+    Seed,
+    one_line_errors,
+    runs_folder,
+    set_device_variable,
+)
+
+
+def chat(
+    model: Annotated[
+        str, typer.Argument(help="a name from: gpt-lib models")
+    ] = "shakespeare",
+    length: Annotated[int, typer.Option(min=1, help="tokens an answer")] = 300,
+    seed: Seed = 1,
+    device: Device = None,
+) -> None:
+    """Talk to a model in the terminal; /help there says what it can do."""
+    set_device_variable(device)
+    from gpt_lib.playground.terminal import chat as open_chat
+
+    def run() -> int:
+        from gpt_lib.catalog import load_text_generator, names
+
+        root = runs_folder()
+        loaders = {
+            name: partial(load_text_generator, name, root) for name in names(root)
+        }
+        if model not in loaders:
+            raise ValueError(f"no model {model!r}: there are {', '.join(loaders)}")
+        return open_chat(loaders, model, seed=seed, length=length)
+
+    raise typer.Exit(one_line_errors(run))

@@ -1,0 +1,37 @@
+"""`gpt-lib doctor`: the machine, and where things are kept."""
+
+import typer
+
+from gpt_lib.cli.options import Device, error_exit, runs_folder
+
+
+def doctor(device: Device = None) -> None:
+    """Is this machine right? What computes, and does it agree with the CPU?"""
+    from gpt_lib.device import (
+        available_devices,
+        device_info,
+        reason_to_distrust,
+        resolve_device,
+    )
+
+    try:
+        name = resolve_device(device, available_devices())
+    except ValueError as error:
+        raise error_exit(error) from None
+    for key, value in device_info(name).items():
+        print_row(key, value)
+    reason = reason_to_distrust(name)
+    print_row("parity", reason or "agrees with the CPU")
+    from gpt_lib.catalog import MODELS
+    from gpt_lib.data import DATA
+
+    places = {"texts": DATA, "models": MODELS, "runs": runs_folder()}
+    for key, folder in places.items():
+        print_row(key, folder)
+    if reason:
+        raise typer.Exit(1)
+
+
+def print_row(key: str, value: object) -> None:
+    """Print a name and what it is, in two columns."""
+    print(f"{key:14}{value}")

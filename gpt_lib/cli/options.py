@@ -1,0 +1,52 @@
+"""What the commands share: options with one meaning, and errors in one line."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
+
+Device = Annotated[
+    str | None,
+    typer.Option(
+        envvar="GPT_DEVICE", help="cpu, cuda or mps  [default: the best that works]"
+    ),
+]
+Model = Annotated[
+    str, typer.Option("--model", "-m", help="a name from: gpt-lib models")
+]
+Seed = Annotated[
+    int, typer.Option(min=0, max=2**31 - 1, help="the same seed writes the same text")
+]
+
+
+def error_exit(message: object) -> typer.Exit:
+    """Print what is wrong; the exception to raise ends with exit code 1."""
+    typer.secho(f"gpt-lib: {message}", err=True, fg="red")
+    return typer.Exit(1)
+
+
+def one_line_errors(function: Callable[[], Any]) -> Any:
+    """Call a function; an error that a user can mend is one line, not a traceback."""
+    try:
+        return function()
+    except BrokenPipeError:
+        raise
+    except (ValueError, OSError) as error:
+        raise error_exit(error) from None
+
+
+def runs_folder() -> Path:
+    """The folder that holds the user's runs, of all commands."""
+    from gpt_lib.runs import RUNS
+
+    return RUNS
+
+
+def set_device_variable(name: str | None) -> None:
+    """Let `pick_device` of lesson 00 take this device."""
+    if name:
+        os.environ["GPT_DEVICE"] = name

@@ -1,0 +1,1 @@
+"""Questions to answer before running: a prediction, and what comes next."""

@@ -1,0 +1,45 @@
+"""Each fault can be planted in today's code, and is noticed by the tests it names."""
+
+from collections import Counter
+
+import pytest
+
+from gpt_lib.course.export import ROOT
+from tests.planted_faults.faults import FAULTS
+from tests.planted_faults.runner import run_tests, run_without_fault, try_fault
+
+
+def test_every_fault_can_still_be_planted():
+    texts = {
+        name: (ROOT / name).read_text("utf-8") for name in {f.file for f in FAULTS}
+    }
+    counts = {fault.name: texts[fault.file].count(fault.old) for fault in FAULTS}
+    assert counts == {fault.name: fault.count for fault in FAULTS}
+
+
+def test_every_fault_changes_something_and_has_a_name_of_its_own():
+    assert [fault.name for fault in FAULTS if fault.old == fault.new] == []
+    names = Counter(fault.name for fault in FAULTS)
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_every_selection_begins_with_a_test_file_that_is_there():
+    files = {fault.caught_by[0].partition("::")[0] for fault in FAULTS}
+    assert [name for name in files if not (ROOT / name).is_file()] == []
+
+
+def test_tests_that_never_end_are_ended(tmp_path):
+    (tmp_path / "test_endless.py").write_text("def test():\n    while True: pass\n")
+    outcome = run_tests(tmp_path, ["test_endless.py"], limit=1)
+    assert outcome.code is None
+    assert not outcome.passed
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_is_noticed(fault):
+    before = run_without_fault(*fault.caught_by)
+    if before.code == 0 and not before.passed:
+        pytest.skip("its tests are skipped here")
+    result = try_fault(fault)
+    assert result.caught, f"{fault.what} {result.failure}"
