@@ -1,5 +1,6 @@
 import os
 import shutil
+import sys
 
 import pytest
 import torch
@@ -40,3 +41,9 @@ def project(tmp_path):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target)
     return root
+
+
+def pytest_sessionfinish() -> None:
+    """Close all widgets: those that are left complain while the interpreter ends."""
+    if widgets := sys.modules.get("ipywidgets"):
+        widgets.Widget.close_all()
