@@ -36,7 +36,7 @@ bigram_counts = Exercise(
         "ones": (
             lambda ids, vocab_size: reference_counts(ids, vocab_size).clamp(max=1),
             "Each pair is marked once, however often it occurs. `counts[before, after]"
-            " += 1` with probabilities tensors of ids also writes each cell only once.",
+            " += 1` with whole tensors of ids also writes each cell only once.",
         ),
         "last pair lost": (
             lambda ids, vocab_size: reference_counts(ids[:-1], vocab_size),

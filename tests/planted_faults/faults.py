@@ -32,8 +32,6 @@ class Fault:
     new: str
     caught_by: list[str]  # arguments of pytest: the quickest selection that must fail
     count: int = 1
-    hangs: bool = False  # tests that do not end in time have noticed it, too
-    limit: int = 400  # seconds for the tests
 
     def plant(self, root: Path) -> None:
         """Put the fault into the project at `root`.
