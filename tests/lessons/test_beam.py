@@ -5,22 +5,10 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
 from gpt_lib import beam as lesson
 from gpt_lib.bigram import Bigram
 from gpt_lib.generation import SamplingConfig, generate, next_logits
-from gpt_lib.gpt import GPT, GPTConfig
-
-
-@pytest.fixture
-def gpt(device):
-    torch.manual_seed(0)
-    config = GPTConfig(8, context=6, width=12, heads=2, depth=1, dropout=0.5)
-    model = GPT(config)
-    for parameter in model.parameters():
-        nn.init.normal_(parameter, std=0.5)
-    return model.to(device)
 
 
 def test_an_extension_is_the_best_of_every_beam_with_every_id(gpt):

@@ -11,7 +11,6 @@ from torch import nn
 
 from gpt_lib import generation as lesson
 from gpt_lib.bigram import Bigram
-from gpt_lib.gpt import GPT, GPTConfig
 from gpt_lib.text import CharTokenizer
 from tests.byte_tokenizer import ByteTokenizer
 
@@ -235,16 +234,6 @@ def test_logits_without_probabilities_are_an_error(bad, settings):
 # Token after token
 
 TOKENIZER = CharTokenizer("abcdefg\n")
-
-
-@pytest.fixture
-def gpt(device):
-    torch.manual_seed(0)
-    config = GPTConfig(8, context=6, width=12, heads=2, depth=1, dropout=0.5)
-    model = GPT(config)
-    for parameter in model.parameters():
-        nn.init.normal_(parameter, std=0.5)
-    return model.to(device)
 
 
 def ids_of(tokens):
