@@ -84,7 +84,7 @@ class Bigram(nn.Module):
         return self.bigram_logits(ids)
 
 
-def next_probabilities(logits: Tensor, temperature: float = 1.0) -> Tensor:
+def softmax_with_temperature(logits: Tensor, temperature: float = 1.0) -> Tensor:
     """Logits (V,) -> probabilities (V,); at temperature 0 the likeliest id has 1.
 
     Raises:
@@ -122,7 +122,7 @@ def generate(
         for _ in range(length):
             window = ids[-model.context :] if model.context else ids
             logits = model(window[None])[0, -1].cpu()  # (V,)
-            probabilities = next_probabilities(logits, temperature)
+            probabilities = softmax_with_temperature(logits, temperature)
             next_id = torch.multinomial(probabilities, 1, generator=generator)
             ids = torch.cat([window, next_id.to(device)])
             yield next_id.item()
@@ -130,7 +130,7 @@ def generate(
         model.train(was_training)
 
 
-def generate_text(
+def stream_text(
     tokenizer: Tokenizer,
     model: LanguageModel,
     prompt: str,

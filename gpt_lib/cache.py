@@ -89,7 +89,7 @@ def causal_mask(
     return mask & (is_text | (keys == queries))
 
 
-class CacheSlots:
+class CacheBookkeeping:
     """The slots of a cache for B rows of ids: `length` of them are in use.
 
     `ids` (B, context) are those that were read; -1 stands in the padding.
@@ -130,7 +130,7 @@ class CacheSlots:
         self.ids[:, begin:end], self.length = ids, end
 
 
-def empty_keys_values(model: LanguageModel, rows: int) -> Tensor:
+def allocate_keys_values(model: LanguageModel, rows: int) -> Tensor:
     """Zeros (depth, 2, B, K, context, H), with the dtype and device of the weights."""
     config, weight = model.config, next(model.parameters())
     kv_heads = getattr(config, "kv_heads", config.heads)
@@ -139,7 +139,7 @@ def empty_keys_values(model: LanguageModel, rows: int) -> Tensor:
     return torch.zeros(shape, dtype=weight.dtype, device=weight.device)
 
 
-class KVCache(CacheSlots):
+class KVCache(CacheBookkeeping):
     """Keys and values of what a model has read, of every block; without gradients.
 
     `keys_values` is (depth, 2, B, K, context, H), or a pair (B, K, context, H) a block.
@@ -160,7 +160,7 @@ class KVCache(CacheSlots):
     ) -> "KVCache":
         """An empty cache for B rows, or for those of `left_padding` (B,)."""
         rows = rows if left_padding is None else len(left_padding)
-        return cls(empty_keys_values(model, rows), left_padding)
+        return cls(allocate_keys_values(model, rows), left_padding)
 
     def update(
         self, layer: int, keys: Tensor, values: Tensor, window: int = 0

@@ -27,15 +27,15 @@ from gpt_lib.checkpoints import (
     LoadedModel,
     ModelCard,
     build,
-    finite_weights,
+    copy_finite_weights,
     load_checkpoint,
     write_checkpoint_files,
 )
 from gpt_lib.generation import Reader, TextGenerator
 from gpt_lib.gpt import PRESETS, GPTConfig
-from gpt_lib.modern import ModernConfig, modern_gpt
+from gpt_lib.modern import ModernConfig, build_modern_gpt
 from gpt_lib.muon import muon_from_config
-from gpt_lib.race import ngram_gpt
+from gpt_lib.race import build_ngram_gpt
 from gpt_lib.runs import RUNS, CheckpointStore, best_checkpoint, check_run_name
 from gpt_lib.text import Tokenizer
 from gpt_lib.training import TrainingConfig
@@ -43,8 +43,8 @@ from gpt_lib.training import TrainingConfig
 # All that a checkpoint may name, of the whole course.
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     **checkpoints.ARCHITECTURES,
-    "modern-gpt": modern_gpt,
-    "ngram-gpt": ngram_gpt,
+    "modern-gpt": build_modern_gpt,
+    "ngram-gpt": build_ngram_gpt,
 }
 TOKENIZERS: dict[str, Callable[..., Tokenizer]] = {**text.TOKENIZERS}
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -52,7 +52,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "Muon": muon_from_config,
 }
 # What makes a text generator faster, by architecture: readers with a cache.
-READERS: dict[str, Callable[[nn.Module], Reader]] = {
+CACHED_READERS: dict[str, Callable[[nn.Module], Reader]] = {
     "gpt": PackedReader,
     "modern-gpt": CachedReader,
     "ngram-gpt": CachedReader,
@@ -71,7 +71,7 @@ class Recipe:
     shape: Mapping[str, Any] = field(default_factory=dict)  # without vocab_size
 
 
-def ladder_training(learning_rate: float) -> TrainingConfig:
+def ladder_training_config(learning_rate: float) -> TrainingConfig:
     """How the ladder trains a stage for equal tokens: 1,536 a step."""
     return TrainingConfig(
         steps=2500,
@@ -82,7 +82,7 @@ def ladder_training(learning_rate: float) -> TrainingConfig:
     )
 
 
-def gpt_shape(preset: str) -> dict[str, Any]:
+def preset_shape(preset: str) -> dict[str, Any]:
     """The shape of one of lesson 08's presets, without its vocabulary."""
     shape = asdict(PRESETS[preset])
     del shape["vocab_size"]
@@ -91,17 +91,17 @@ def gpt_shape(preset: str) -> dict[str, Any]:
 
 GPT_TRAINING = TrainingConfig(learning_rate=4e-3)
 RECIPES = {
-    "bigram": Recipe("bigram", ladder_training(0.1)),
-    "averaging": Recipe("averaging", ladder_training(0.1)),
-    "one-head": Recipe("one-head", ladder_training(0.003)),
+    "bigram": Recipe("bigram", ladder_training_config(0.1)),
+    "averaging": Recipe("averaging", ladder_training_config(0.1)),
+    "one-head": Recipe("one-head", ladder_training_config(0.003)),
     "many-heads-no-positions": Recipe(
-        "multi-head", ladder_training(0.006), {"positions": False}
+        "multi-head", ladder_training_config(0.006), {"positions": False}
     ),
-    "many-heads": Recipe("multi-head", ladder_training(0.01)),
-    "block": Recipe("one-block", ladder_training(0.006)),
+    "many-heads": Recipe("multi-head", ladder_training_config(0.01)),
+    "block": Recipe("one-block", ladder_training_config(0.006)),
     # The shape of nanogpt-cpu as the ladder trains it: fewer tokens, a higher rate.
-    "gpt": Recipe("gpt", ladder_training(0.006), gpt_shape("nanogpt-cpu")),
-    **{name: Recipe("gpt", GPT_TRAINING, gpt_shape(name)) for name in PRESETS},
+    "gpt": Recipe("gpt", ladder_training_config(0.006), preset_shape("nanogpt-cpu")),
+    **{name: Recipe("gpt", GPT_TRAINING, preset_shape(name)) for name in PRESETS},
     "shakespeare": Recipe(
         "gpt",
         TrainingConfig(steps=3500, learning_rate=4e-3, evaluate_every=500),
@@ -134,7 +134,7 @@ def recipe(name: str) -> Recipe:
     return RECIPES[name]
 
 
-MAX_BIGRAM_EMBEDDING = 256  # tokens: the embedding has a row for each pair of them
+MAX_BIGRAM_VOCABULARY = 256  # tokens: the embedding has a row for each pair of them
 
 
 def model_shape(name: str, vocab_size: int, **changes: Any) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def model_shape(name: str, vocab_size: int, **changes: Any) -> dict[str, Any]:
     shape = {"vocab_size": vocab_size, **recipe(name).shape, **changes}
     if architecture == "modern-gpt":
         shape.setdefault("kv_heads", shape.get("heads", ModernConfig.heads))
-        shape.setdefault("bigram_embedding", vocab_size <= MAX_BIGRAM_EMBEDDING)
+        shape.setdefault("bigram_embedding", vocab_size <= MAX_BIGRAM_VOCABULARY)
     return shape
 
 
@@ -171,20 +171,27 @@ def build_model(name: str, vocab_size: int, **changes: Any) -> nn.Module:
 # Trained models
 
 
-def models_folder(package: Path) -> Path:
+def shipped_models_folder(package: Path) -> Path:
     """The models of the course: in the data/ of a clone, or in the package itself."""
     clone = package.parent / "data" / "models"
     return clone if clone.is_dir() else package / "shipped_models"
 
 
-MODELS = models_folder(Path(gpt_lib.__file__).resolve().parent)
+SHIPPED_MODELS_FOLDER = shipped_models_folder(Path(gpt_lib.__file__).resolve().parent)
 # The models that come with the course, from the lowest loss to the highest.
-SHIPPED = ("shakespeare", "block", "many-heads", "one-head", "averaging", "bigram")
+SHIPPED_MODEL_NAMES = (
+    "shakespeare",
+    "block",
+    "many-heads",
+    "one-head",
+    "averaging",
+    "bigram",
+)
 
 
-def names(root: Path = RUNS) -> list[str]:
+def model_names(root: Path = RUNS) -> list[str]:
     """The models of the course, then the runs in `root`."""
-    return [*SHIPPED, *run_names(root)]
+    return [*SHIPPED_MODEL_NAMES, *run_names(root)]
 
 
 def run_names(root: Path = RUNS) -> list[str]:
@@ -195,14 +202,14 @@ def run_names(root: Path = RUNS) -> list[str]:
     return [
         name
         for name in folders
-        if is_run_name(name) and CheckpointStore(name, root).steps()
+        if is_allowed_run_name(name) and CheckpointStore(name, root).steps()
     ]
 
 
-def is_run_name(name: str) -> bool:
+def is_allowed_run_name(name: str) -> bool:
     """Whether a run may have this name: a model of the course is never hidden."""
     try:
-        return check_run_name(name) not in SHIPPED
+        return check_run_name(name) not in SHIPPED_MODEL_NAMES
     except ValueError:
         return False
 
@@ -213,10 +220,10 @@ def checkpoint_folder(name: str, root: Path = RUNS) -> Path:
     Raises:
         ValueError: there is no such model.
     """
-    if name in SHIPPED:
-        return MODELS / name
+    if name in SHIPPED_MODEL_NAMES:
+        return SHIPPED_MODELS_FOLDER / name
     if name not in run_names(root):
-        raise ValueError(f"no model {name!r}: there are {', '.join(names(root))}")
+        raise ValueError(f"no model {name!r}: there are {', '.join(model_names(root))}")
     return best_checkpoint(CheckpointStore(name, root))
 
 
@@ -233,13 +240,13 @@ def load(name: str, root: Path = RUNS) -> LoadedModel:
 def load_text_generator(name: str, root: Path = RUNS) -> TextGenerator:
     """A trained model with its tokenizer, ready to generate text."""
     model, tokenizer, card = load(name, root)
-    return TextGenerator(model, tokenizer, READERS.get(card.architecture))
+    return TextGenerator(model, tokenizer, CACHED_READERS.get(card.architecture))
 
 
 def text_generators(root: Path = RUNS) -> dict[str, TextGenerator]:
     """Every model that can be read, by name; stderr names those that cannot."""
     generators = {}
-    for name in names(root):
+    for name in model_names(root):
         try:
             generators[name] = load_text_generator(name, root)
         except CheckpointError as error:
@@ -247,7 +254,7 @@ def text_generators(root: Path = RUNS) -> dict[str, TextGenerator]:
     return generators
 
 
-def summary(name: str, root: Path = RUNS) -> dict[str, Any]:
+def model_table_row(name: str, root: Path = RUNS) -> dict[str, Any]:
     """A row of the table of models; of a run, its best checkpoint."""
     model, _, card = load(name, root)
     loss = card.validation_loss  # None before the first step
@@ -269,6 +276,6 @@ def save_model(folder: Path, model: nn.Module, card: ModelCard) -> None:
     Raises:
         ValueError: the weights are not finite.
     """
-    weights = save(finite_weights(model, card.step))
+    weights = save(copy_finite_weights(model, card.step))
     files = {CARD_FILE: CARD_SCHEMA.dump_json(card, indent=1), WEIGHTS_FILE: weights}
     write_checkpoint_files(folder, files)

@@ -62,10 +62,10 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
 }
 # What later lessons bring; gpt_lib.catalog passes all of it.
 LESSON_OF = {"modern-gpt": 13, "Muon": 14, "ngram-gpt": 15}
-Option = TypeVar("Option")
+Value = TypeVar("Option")
 
 
-def look_up(kind: str, name: object, options: Mapping[str, Option]) -> Option:
+def look_up(kind: str, name: object, options: Mapping[str, Value]) -> Value:
     """The option of that name; `kind` is for the message.
 
     Raises:
@@ -150,7 +150,7 @@ class ModelCard:
 
 
 # What format 1 called things: in fields of the card ...
-OLD_VALUES = {
+RENAMED_VALUES = {
     "architecture": {
         "one head": "one-head",
         "many heads": "multi-head",
@@ -162,7 +162,7 @@ OLD_VALUES = {
     "text": {"diary": "toy-diary"},
 }
 # ... in the dicts that are fields of the card ...
-OLD_KEYS = {
+RENAMED_KEYS = {
     "shape": {
         "key_heads": "kv_heads",
         "bend": "activation",
@@ -183,7 +183,7 @@ OLD_KEYS = {
 }
 
 # ... and in the names of tensors, from dot to dot.
-OLD_TENSORS = {
+RENAMED_TENSORS = {
     "table": "bigram_logits",
     "past": "past_logits",
     "heads": "attention",
@@ -212,16 +212,16 @@ def rename_card_keys(value: Any, names: Mapping[str, str]) -> Any:
     return {names.get(key, key): element for key, element in value.items()}
 
 
-def rename_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rename_old_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights, or an optimizer's state, under the names of today."""
     # Longer names first: `entrance.position` is no `position`.
-    words = "|".join(map(re.escape, sorted(OLD_TENSORS, key=len, reverse=True)))
+    words = "|".join(map(re.escape, sorted(RENAMED_TENSORS, key=len, reverse=True)))
     renamed = {}
     for name, tensor in tensors.items():
         *_, last = name.split(".")
         alone = last == "average" and name[: -len(last)] + "square" not in tensors
         old = f"{name} alone" if alone else name
-        new = re.sub(rf"\b({words})\b", lambda match: OLD_TENSORS[match[1]], old)
+        new = re.sub(rf"\b({words})\b", lambda match: RENAMED_TENSORS[match[1]], old)
         renamed[new] = tensor
     return renamed
 
@@ -241,16 +241,16 @@ def upgrade(
         message = f"format {written!r} is none that this gpt_lib reads (1 to {FORMAT})"
         raise ValueError(f"{message}: update gpt_lib, if a newer one wrote it")
     new = {
-        key: rename_card_keys(value, OLD_KEYS.get(key, {}))
+        key: rename_card_keys(value, RENAMED_KEYS.get(key, {}))
         for key, value in card.items()
     }
-    for key, names in OLD_VALUES.items():
+    for key, names in RENAMED_VALUES.items():
         if isinstance(new.get(key), str):
             new[key] = names.get(new[key], new[key])
     if "characters" in new:
         characters = new.pop("characters")
         new["tokenizer"] = {"kind": "characters", "characters": characters}
-    return {**new, "format": FORMAT}, rename_tensors(tensors)
+    return {**new, "format": FORMAT}, rename_old_tensors(tensors)
 
 
 JSON_SCHEMA, CARD_SCHEMA = TypeAdapter(dict[str, Any]), TypeAdapter(ModelCard)
@@ -335,7 +335,7 @@ def read_hashes(path: Path) -> dict[str, str]:
     return hashes
 
 
-def read_checkpoint(folder: Path) -> dict[str, bytes]:
+def read_checkpoint_files(folder: Path) -> dict[str, bytes]:
     """The files of a checkpoint, as they were written.
 
     Raises:
@@ -430,7 +430,7 @@ def read_tensors(
     return tensors
 
 
-def read_model(
+def parse_model(
     folder: Path,
     files: Mapping[str, bytes],
     architectures: Mapping[str, Callable[..., nn.Module]] = ARCHITECTURES,
@@ -466,7 +466,7 @@ def load_checkpoint(
     Raises:
         CheckpointError: which file is missing, damaged, edited, foreign or unfit.
     """
-    return read_model(folder, read_checkpoint(folder), architectures, tokenizers)
+    return parse_model(folder, read_checkpoint_files(folder), architectures, tokenizers)
 
 
 def training_state(state: TrainingState) -> dict[str, Tensor]:
@@ -509,7 +509,7 @@ def load_training_state(
         raise CheckpointError(f"{path} does not fit its model: {error}") from None
 
 
-def finite_weights(model: nn.Module, step: int) -> dict[str, Tensor]:
+def copy_finite_weights(model: nn.Module, step: int) -> dict[str, Tensor]:
     """Copies of a model's weights, on the CPU; `step` is for the message.
 
     Raises:

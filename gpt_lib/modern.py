@@ -175,7 +175,7 @@ def make_norm(config: ModernConfig) -> nn.Module:
     return nn.LayerNorm(config.width) if config.norm == "layer" else RMSNorm()
 
 
-Rotary = tuple[Tensor, Tensor] | None  # cosines and sines (T, H), or nothing turns
+CosSin = tuple[Tensor, Tensor] | None  # cosines and sines (T, H), or nothing turns
 
 
 class RotaryEmbedding(nn.Module):
@@ -186,7 +186,7 @@ class RotaryEmbedding(nn.Module):
         tables = torch.stack(rotary_tables(context, head_size))  # (2, context, H)
         self.register_buffer("tables", tables, persistent=False)
 
-    def forward(self, positions: Tensor | slice) -> Rotary:
+    def forward(self, positions: Tensor | slice) -> CosSin:
         """Positions (T,) or (B, T), or a slice of them -> (T, H) or (B, T, H) each."""
         return self.tables[:, positions].unbind() if self.tables.numel() else None
 
@@ -211,7 +211,7 @@ class ModernAttention(nn.Module):
         # Normed vectors have length √H, so scores stay within ±1.3 √H: our choice.
         self.scale = (1.3 if config.qk_norm else 1.0) / self.head_size**0.5
 
-    def project_qkv(self, x: Tensor, rotary: Rotary) -> tuple[Tensor, Tensor, Tensor]:
+    def project_qkv(self, x: Tensor, rotary: CosSin) -> tuple[Tensor, Tensor, Tensor]:
         """(B, T, C) -> queries (B, N, T, H), keys and values (B, K, T, H)"""
         N, K = self.config.heads, self.config.kv_heads
         heads = self.qkv(x).view(*x.shape[:2], N + 2 * K, self.head_size)
@@ -224,7 +224,7 @@ class ModernAttention(nn.Module):
         return queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2)
 
     def forward(
-        self, x: Tensor, rotary: Rotary, cache: KVCache | None = None, layer: int = 0
+        self, x: Tensor, rotary: CosSin, cache: KVCache | None = None, layer: int = 0
     ) -> Tensor:
         """(B, T, C) -> (B, T, C); x follows the positions in the cache, if any."""
         q, k, v = self.project_qkv(x, rotary)
@@ -253,7 +253,7 @@ class ModernBlock(nn.Module):
         return dropout(x, self.dropout) if self.training else x
 
     def forward(
-        self, x: Tensor, rotary: Rotary, cache: KVCache | None = None, layer: int = 0
+        self, x: Tensor, rotary: CosSin, cache: KVCache | None = None, layer: int = 0
     ) -> Tensor:
         """(B, T, C) -> (B, T, C); `cache` and `layer` as in `ModernAttention`."""
         mixed = self.attention(self.attention_norm(x), rotary, cache, layer)
@@ -358,6 +358,6 @@ def init_modern_weights(model: ModernGPT) -> None:
         model.unembed.weight = model.input_embedding.token_embedding.weight
 
 
-def modern_gpt(**shape: Any) -> ModernGPT:
+def build_modern_gpt(**shape: Any) -> ModernGPT:
     """A modern GPT; `shape` are the fields of a `ModernConfig`, as a card has them."""
     return ModernGPT(ModernConfig(**shape))

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.linalg import vector_norm
 
-from .speed import CudaGraphStep, TrainStep, pick_precision
+from .speed import CudaGraphStep, MixedPrecisionStep, pick_precision
 from .training import TrainingConfig
 
 
-def adamw_update(
+def apply_adamw_update(
     weight: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]
 ) -> None:
     """One step of AdamW, in place; `state` holds its averages between steps.
@@ -72,7 +72,7 @@ def square_blocks(x: Tensor) -> Tensor:
     return x.unflatten(-2, (-1, columns if rows % columns == 0 else rows))
 
 
-def muon_update(
+def apply_muon_update(
     weights: list[Tensor], states: list[dict[str, Tensor]], group: dict[str, Any]
 ) -> None:
     """One step of Muon for matrices of one shape, in place."""
@@ -132,13 +132,13 @@ class Muon(torch.optim.Optimizer):
             weights = [p for p in group["params"] if p.grad is not None]
             if group["kind"] == "AdamW":
                 for weight in weights:
-                    adamw_update(weight, weight.grad, self.state[weight], group)
+                    apply_adamw_update(weight, weight.grad, self.state[weight], group)
                 continue
             by_shape = sorted(weights, key=lambda weight: tuple(weight.shape))
             for _, same_shape in groupby(by_shape, key=lambda weight: weight.shape):
                 matrices = list(same_shape)
                 states = [self.state[weight] for weight in matrices]
-                muon_update(matrices, states, group)
+                apply_muon_update(matrices, states, group)
 
 
 def muon_from_config(model: nn.Module, config: TrainingConfig) -> Muon:
@@ -146,10 +146,14 @@ def muon_from_config(model: nn.Module, config: TrainingConfig) -> Muon:
     return Muon(model, config.learning_rate, weight_decay=config.weight_decay)
 
 
-def fast_train_step(device: torch.device) -> TrainStep | CudaGraphStep:
+def pick_train_step(device: torch.device) -> MixedPrecisionStep | CudaGraphStep:
     """The fastest training step on this device, as measured by `pick_precision`."""
     precision = pick_precision(device)
-    return CudaGraphStep() if precision == torch.bfloat16 else TrainStep(precision)
+    return (
+        CudaGraphStep()
+        if precision == torch.bfloat16
+        else MixedPrecisionStep(precision)
+    )
 
 
 def lr_fraction(

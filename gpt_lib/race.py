@@ -13,13 +13,15 @@ from torch import Tensor, nn
 from .bigram import LanguageModel
 from .cache import KVCache
 from .modern import ModernConfig, ModernGPT
-from .muon import Muon, fast_train_step, lr_fraction
+from .muon import Muon, lr_fraction, pick_train_step
 from .speed import CudaGraphStep
 from .text import random_batch
 from .training import set_learning_rate
 
 
-def interpolate(counts: Tensor, shorter: Tensor, discount: float = 0.9) -> Tensor:
+def interpolate_ngrams(
+    counts: Tensor, shorter: Tensor, discount: float = 0.9
+) -> Tensor:
     """Probabilities (..., V) from counts and from those of a shorter context (..., V).
 
     What the discount takes from the counts, the shorter context distributes.
@@ -37,7 +39,7 @@ def ngram_ids(ids: Tensor, length: int, base: int) -> Tensor:
     return (ids.unfold(-1, length, 1) * powers).sum(-1)
 
 
-class NGramTable(nn.Module):
+class NGramCounts(nn.Module):
     """What followed each context, counted from n-grams (N,): a context and an id.
 
     Holds contexts (K + 1,), sorted, and counts (K + 1, V). The last of both is for
@@ -61,7 +63,7 @@ class NGramTable(nn.Module):
         return self.counts[torch.where(is_known, row, len(self.contexts) - 1)]
 
 
-def total_and_per_fold_ngrams(
+def total_and_per_fold_ngram_ids(
     ids: Tensor, length: int, vocab_size: int, fold_size: int, longest: bool
 ) -> tuple[Tensor, Tensor]:
     """N-grams of length + 1 as numbers: all of them, and those that occur in one fold
@@ -89,11 +91,11 @@ def count_ngrams(
     """Tables by the length of the context: of all ids (N,), and of each fold alone."""
     total, per_fold = nn.ModuleList(), nn.ModuleList()
     for length in range(order + 1):
-        ngrams = total_and_per_fold_ngrams(
+        ngrams = total_and_per_fold_ngram_ids(
             ids, length, vocab_size, fold_size, length == order
         )
-        total.append(NGramTable(ngrams[0], vocab_size))
-        per_fold.append(NGramTable(ngrams[1], vocab_size))
+        total.append(NGramCounts(ngrams[0], vocab_size))
+        per_fold.append(NGramCounts(ngrams[1], vocab_size))
     return total, per_fold
 
 
@@ -151,7 +153,7 @@ class KneserNey(nn.Module):
                 in_fold = fold[:, : contexts.size(1)] * V**length + contexts
                 counts = counts - self.per_fold[length](in_fold)
             shorter = probabilities[:, max(0, length - 1) :]
-            probabilities[:, max(0, length - 1) :] = interpolate(counts, shorter)
+            probabilities[:, max(0, length - 1) :] = interpolate_ngrams(counts, shorter)
         return probabilities.log()
 
 
@@ -193,7 +195,7 @@ class NGramGPT(nn.Module):
         return self.gpt.logits(x) + self.gate(x).relu() * log_probabilities
 
 
-def corrupt(ids: Tensor, fraction: float, vocab_size: int) -> Tensor:
+def corrupt_ids(ids: Tensor, fraction: float, vocab_size: int) -> Tensor:
     """ids (B, T), of which a fraction is replaced by random ones."""
     if not fraction:
         return ids
@@ -201,7 +203,7 @@ def corrupt(ids: Tensor, fraction: float, vocab_size: int) -> Tensor:
     return torch.where(torch.rand(ids.shape, device=ids.device) < fraction, other, ids)
 
 
-class HeldOutFoldModel(nn.Module):
+class OutOfFoldTrainingModel(nn.Module):
     """Training wrapper: takes positions (B, T) in the text, not ids.
 
     So each window is scored by n-gram counts without its own fold. A fraction `noise`
@@ -215,7 +217,7 @@ class HeldOutFoldModel(nn.Module):
     def forward(self, positions: Tensor) -> Tensor:
         """(B, T) -> logits (B, T, V)"""
         ids = self.ids[positions]
-        corrupted = corrupt(ids, self.noise, self.model.vocab_size)
+        corrupted = corrupt_ids(ids, self.noise, self.model.vocab_size)
         if not isinstance(self.model, NGramGPT):
             return self.model(corrupted)
         ngrams = self.model.ngrams
@@ -289,7 +291,7 @@ class RaceProgress:
     loss: float  # of the batch
 
 
-def race(
+def train_for_seconds(
     config: RaceConfig,
     model: ModernGPT | NGramGPT,
     ids: Tensor,
@@ -305,9 +307,9 @@ def race(
     start_time = time.perf_counter() if start_time is None else start_time
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    step_function, ids = fast_train_step(ids.device), ids.long()
+    step_function, ids = pick_train_step(ids.device), ids.long()
     half = torch.bfloat16 if isinstance(step_function, CudaGraphStep) else torch.float32
-    trained = HeldOutFoldModel(model, ids, config.noise).train()
+    trained = OutOfFoldTrainingModel(model, ids, config.noise).train()
     rate, decay = config.learning_rate, config.weight_decay
     optimizer = Muon(trained, rate, weight_decay=decay, precision=half)
     positions = torch.arange(len(ids), device=ids.device)
@@ -325,7 +327,9 @@ def race(
             yield RaceProgress(elapsed, step * x.numel(), batch_loss)
 
 
-def ngram_gpt(ngram_tokens: int = 1000, ngram_order: int = 6, **shape: Any) -> NGramGPT:
+def build_ngram_gpt(
+    ngram_tokens: int = 1000, ngram_order: int = 6, **shape: Any
+) -> NGramGPT:
     """A GPT on n-grams of as many tokens, as it is before its weights are loaded.
 
     `shape` are the fields of a `ModernConfig`, as a card has them.
@@ -335,7 +339,7 @@ def ngram_gpt(ngram_tokens: int = 1000, ngram_order: int = 6, **shape: Any) -> N
     return NGramGPT(gpt, KneserNey(ids, gpt.vocab_size, ngram_order))
 
 
-def architecture_of(model: ModernGPT | NGramGPT) -> tuple[str, dict[str, Any]]:
+def architecture_and_shape(model: ModernGPT | NGramGPT) -> tuple[str, dict[str, Any]]:
     """The architecture of a model and the shape that builds it again."""
     if isinstance(model, ModernGPT):
         return "modern-gpt", asdict(model.config)

@@ -26,24 +26,26 @@ from .checkpoints import (
     CheckpointError,
     LoadedModel,
     ModelCard,
-    finite_weights,
+    copy_finite_weights,
     load_training_state,
     look_up,
     parse_card,
-    read_checkpoint,
-    read_model,
+    parse_model,
+    read_checkpoint_files,
     read_tensors,
     training_state,
     write_checkpoint_files,
 )
-from .data import HOME
+from .data import COURSE_FOLDER
 from .device import device_info
 from .text import TOKENIZERS, Tokenizer
 from .training import OPTIMIZERS, TrainingRecord, TrainingState, estimate_loss
 
-RUNS = Path(os.environ.get("GPT_RUNS") or HOME / "runs")
+RUNS = Path(os.environ.get("GPT_RUNS") or COURSE_FOLDER / "runs")
 # Windows reserves these names; a run should be copied there as it is.
-RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+WINDOWS_RESERVED_NAMES = re.compile(
+    r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE
+)
 
 
 def check_run_name(name: str) -> str:
@@ -53,7 +55,7 @@ def check_run_name(name: str) -> str:
         ValueError: it may not, and what is allowed.
     """
     plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name)
-    if not plain or name.endswith(".") or RESERVED.fullmatch(name):
+    if not plain or name.endswith(".") or WINDOWS_RESERVED_NAMES.fullmatch(name):
         raise ValueError(
             f"{name!r} cannot be the name of a run: use up to 64 letters, digits, dots,"
             " dashes and underscores, beginning with a letter or digit"
@@ -120,7 +122,7 @@ def prune_checkpoints(store: CheckpointStore) -> None:
                 shutil.rmtree(store.at(step))
 
 
-class TrainingRun(CheckpointStore):
+class CheckpointWriter(CheckpointStore):
     """A training run with a name, that can be saved and resumed."""
 
     @contextmanager
@@ -137,9 +139,8 @@ class TrainingRun(CheckpointStore):
                     raise ValueError(
                         f"the run {self.name!r} exists: resume it, or take another name"
                     )
-                for unfinished in self.folder.glob(
-                    ".step-*.new"
-                ):  # of a killed process
+                # What a killed process left.
+                for unfinished in self.folder.glob(".step-*.new"):
                     shutil.rmtree(unfinished)
                 yield
         except Timeout:
@@ -155,15 +156,15 @@ class TrainingRun(CheckpointStore):
         card = replace(card, step=state.step, seconds=state.seconds)
         files = {
             CARD_FILE: CARD_SCHEMA.dump_json(card, indent=1),
-            WEIGHTS_FILE: save(finite_weights(model, state.step)),
+            WEIGHTS_FILE: save(copy_finite_weights(model, state.step)),
             STATE_FILE: save(training_state(state)),
         }
         write_checkpoint_files(self.at(state.step), files)
         prune_checkpoints(self)
 
 
-def resume(
-    run: TrainingRun,
+def load_for_resuming(
+    run: CheckpointWriter,
     device: torch.device,
     architectures: Mapping[str, Callable[..., nn.Module]] = ARCHITECTURES,
     tokenizers: Mapping[str, Callable[..., Tokenizer]] = TOKENIZERS,
@@ -175,10 +176,10 @@ def resume(
         CheckpointError: there is none, or it cannot be read or trained on.
     """
     folder = run.last()
-    files = read_checkpoint(folder)
+    files = read_checkpoint_files(folder)
     if STATE_FILE not in files:
         raise CheckpointError(f"{folder} has no {STATE_FILE}: it cannot be trained on")
-    loaded = read_model(folder, files, architectures, tokenizers)
+    loaded = parse_model(folder, files, architectures, tokenizers)
     tensors, card = read_tensors(folder, files, STATE_FILE), loaded.card
     try:
         look_up("optimizer", card.training.optimizer, optimizers)
@@ -193,7 +194,7 @@ def resume(
 
 def checkpointed(
     records: Iterable[TrainingRecord],
-    run: TrainingRun,
+    run: CheckpointWriter,
     model: nn.Module,
     state: TrainingState,
     card: ModelCard,

@@ -97,7 +97,8 @@ def profile_operators(
 def pick_precision(device: torch.device) -> torch.dtype:
     """The fastest dtype for matrix products on `device`, as measured now.
 
-    float16 only on a GPU that has no bfloat16: it needs a scaler (see `TrainStep`).
+    float16 only on a GPU that has no bfloat16: it needs a scaler (see
+    `MixedPrecisionStep`).
     """
     half = torch.bfloat16
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(
@@ -196,7 +197,7 @@ def accumulate_gradients(
 
 
 @dataclass
-class TrainStep:
+class MixedPrecisionStep:
     """Drop-in for `training_step`, with mixed precision and gradient accumulation."""
 
     precision: torch.dtype = torch.float32  # or bfloat16, or float16
@@ -236,7 +237,7 @@ class TrainStep:
         return loss, gradient_norm
 
 
-def low_precision_weights(
+def cast_weights(
     model: nn.Module, precision: torch.dtype, out: dict[str, Tensor]
 ) -> dict[str, Tensor]:
     """The model's weights by name, cast; written into `out` if its shapes fit."""
@@ -265,9 +266,7 @@ class MasterWeightStep:
 
     def backward(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         """Set the gradients of the weights; returns the loss on x and y (B, T)."""
-        self.half_weights = low_precision_weights(
-            model, self.precision, self.half_weights
-        )
+        self.half_weights = cast_weights(model, self.precision, self.half_weights)
         logits = functional_call(model, self.half_weights, (x,))
         loss = cross_entropy(logits.float().flatten(0, 1), y.flatten())
         gradients = torch.autograd.grad(loss, list(self.half_weights.values()))

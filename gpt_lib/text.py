@@ -205,18 +205,18 @@ def unigram_loss(train: Tensor, validation: Tensor, vocab_size: int) -> float:
     return -log_probabilities[validation[1:].long()].mean().item()
 
 
-TABLE_LIMIT = 2**30  # bytes, 1 GiB
+MAX_TABLE_BYTES = 2**30  # bytes, 1 GiB
 
 
 def check_bigram_table_memory(vocab_size: int) -> None:
     """Raise a ValueError if a table (V, V) of 32-bit numbers is above the limit."""
     size = 4 * vocab_size**2
-    if size > TABLE_LIMIT:
+    if size > MAX_TABLE_BYTES:
         raise ValueError(
             f"a table of {vocab_size:,} × {vocab_size:,} numbers would take"
-            f" {size / 2**30:.1f} GiB, and the limit is {TABLE_LIMIT / 2**30:.0f} GiB:"
-            f" use a tokenizer with at most {math.isqrt(TABLE_LIMIT // 4):,} ids, or a"
-            " model without such a table"
+            f" {size / 2**30:.1f} GiB, and the limit is"
+            f" {MAX_TABLE_BYTES / 2**30:.0f} GiB: use a tokenizer with at most"
+            f" {math.isqrt(MAX_TABLE_BYTES // 4):,} ids, or a model without a table"
         )
 
 

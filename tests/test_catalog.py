@@ -9,19 +9,19 @@ from safetensors.torch import load, save
 
 from gpt_lib import catalog
 from gpt_lib.attention import future_leak
-from gpt_lib.bigram import generate_text
+from gpt_lib.bigram import stream_text
 from gpt_lib.cache import CachedReader, PackedReader
 from gpt_lib.checkpoints import (
     WEIGHTS_FILE,
     CheckpointError,
     ModelCard,
     build,
-    read_checkpoint,
+    read_checkpoint_files,
     write_checkpoint_files,
 )
 from gpt_lib.data import PUBLIC_TEXTS, load_corpus
 from gpt_lib.generation import TextGenerator
-from gpt_lib.runs import TrainingRun
+from gpt_lib.runs import CheckpointWriter
 from gpt_lib.training import TrainingConfig, TrainingState, validation_loss
 
 CONFIG = TrainingConfig(steps=3, warmup_steps=1, batch_size=4, evaluation_batches=1)
@@ -40,7 +40,7 @@ def test_every_recipe_builds_a_model_and_names_an_optimizer(name):
 
 
 def test_one_name_is_one_thing():
-    assert {*catalog.SHIPPED, *catalog.LADDER} <= set(catalog.RECIPES)
+    assert {*catalog.SHIPPED_MODEL_NAMES, *catalog.LADDER} <= set(catalog.RECIPES)
     with pytest.raises(ValueError, match=r"no preset 'huge': there are bigram, aver"):
         catalog.recipe("huge")
 
@@ -64,13 +64,17 @@ def test_a_modern_shape_fits_the_heads_and_the_vocabulary():
 
 
 def test_the_folder_holds_what_has_a_recipe_and_is_small():
-    assert set(catalog.SHIPPED) <= set(catalog.RECIPES)
-    assert {path.name for path in catalog.MODELS.iterdir()} == {*catalog.SHIPPED}
-    files = [path for path in catalog.MODELS.rglob("*") if path.is_file()]
+    assert set(catalog.SHIPPED_MODEL_NAMES) <= set(catalog.RECIPES)
+    assert {path.name for path in catalog.SHIPPED_MODELS_FOLDER.iterdir()} == {
+        *catalog.SHIPPED_MODEL_NAMES
+    }
+    files = [
+        path for path in catalog.SHIPPED_MODELS_FOLDER.rglob("*") if path.is_file()
+    ]
     assert sum(file.stat().st_size for file in files) <= 8_000_000
 
 
-@pytest.mark.parametrize("name", catalog.SHIPPED)
+@pytest.mark.parametrize("name", catalog.SHIPPED_MODEL_NAMES)
 def test_a_card_says_how_its_model_was_trained(name):
     card, recipe = catalog.load(name).card, catalog.recipe(name)
     assert card.architecture == recipe.architecture
@@ -83,7 +87,7 @@ def test_a_card_says_how_its_model_was_trained(name):
     assert card.date
 
 
-@pytest.mark.parametrize("name", catalog.SHIPPED)
+@pytest.mark.parametrize("name", catalog.SHIPPED_MODEL_NAMES)
 def test_its_loss_is_what_the_card_says_and_it_sees_no_future(name, device):
     model, tokenizer, card = catalog.load(name)
     assert not model.training
@@ -95,7 +99,7 @@ def test_its_loss_is_what_the_card_says_and_it_sees_no_future(name, device):
 
 def test_it_writes_words():
     model, tokenizer, _ = catalog.load("shakespeare")
-    text = "".join(generate_text(tokenizer, model, "JULIET:\n", 200, temperature=0.7))
+    text = "".join(stream_text(tokenizer, model, "JULIET:\n", 200, temperature=0.7))
     assert sum(word in text.split() for word in ("the", "and", "to", "of", "I")) >= 2
 
 
@@ -105,14 +109,14 @@ def test_a_wheel_has_the_models_in_the_package(tmp_path, is_clone):
     if is_clone:
         clone.mkdir(parents=True)
     expected = clone if is_clone else package / "shipped_models"
-    assert catalog.models_folder(package) == expected
+    assert catalog.shipped_models_folder(package) == expected
 
 
 def test_a_cache_makes_a_text_faster_and_changes_nothing():
     generator = catalog.load_text_generator("shakespeare")
     assert generator.make_reader is PackedReader
     assert catalog.load_text_generator("block").make_reader is None
-    assert catalog.READERS["ngram-gpt"] is CachedReader
+    assert catalog.CACHED_READERS["ngram-gpt"] is CachedReader
     plain = TextGenerator(generator.model, generator.tokenizer)
     texts = [
         [token.text for token in each.generate(each.encode("JULIET:"), 150, seed=3)]
@@ -124,8 +128,8 @@ def test_a_cache_makes_a_text_faster_and_changes_nothing():
 @pytest.fixture
 def tiny_folder(tmp_path, monkeypatch):
     """The folder of a tiny model that comes with the course."""
-    monkeypatch.setattr(catalog, "MODELS", tmp_path / "models")
-    monkeypatch.setattr(catalog, "SHIPPED", ("tiny",))
+    monkeypatch.setattr(catalog, "SHIPPED_MODELS_FOLDER", tmp_path / "models")
+    monkeypatch.setattr(catalog, "SHIPPED_MODEL_NAMES", ("tiny",))
     return tmp_path / "models" / "tiny"
 
 
@@ -149,7 +153,7 @@ def test_weights_of_another_shape_are_an_error(tiny_folder):
     shape = {"vocab_size": 3, "context": 16, "width": 8, "heads": 2, "depth": 1}
     catalog.save_model(tiny_folder, build("gpt", shape), make_card("gpt", shape))
     assert catalog.load("tiny").model.config.width == 8
-    files = read_checkpoint(tiny_folder)
+    files = read_checkpoint_files(tiny_folder)
     weights = load(files[WEIGHTS_FILE]) | {"embed.weight": torch.zeros(3, 9)}
     shutil.rmtree(tiny_folder)
     write_checkpoint_files(tiny_folder, files | {WEIGHTS_FILE: save(weights)})
@@ -163,7 +167,7 @@ def test_weights_of_another_shape_are_an_error(tiny_folder):
 def make_run(name, root):
     card = make_card("bigram", {"vocab_size": 3})
     model = build(card.architecture, card.shape)
-    run, state = TrainingRun(name, root), TrainingState.start(model, CONFIG)
+    run, state = CheckpointWriter(name, root), TrainingState.start(model, CONFIG)
     for step, loss in enumerate([2.0, 1.0, 3.0], 1):
         state.step = step
         with torch.no_grad():
@@ -173,25 +177,29 @@ def make_run(name, root):
 
 
 def test_runs_stand_behind_the_models_of_the_course(tmp_path):
-    assert catalog.names(tmp_path / "none yet") == [*catalog.SHIPPED]
+    assert catalog.model_names(tmp_path / "none yet") == [*catalog.SHIPPED_MODEL_NAMES]
     for name in ("zebra", "apple"):
         make_run(name, tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "not a name").mkdir()
     (tmp_path / "notes.txt").write_text("mine")
-    assert catalog.names(tmp_path) == [*catalog.SHIPPED, "apple", "zebra"]
+    assert catalog.model_names(tmp_path) == [
+        *catalog.SHIPPED_MODEL_NAMES,
+        "apple",
+        "zebra",
+    ]
 
 
 def test_a_run_writes_with_its_best_checkpoint(tmp_path):
     make_run("apple", tmp_path)
     assert catalog.load("apple", tmp_path).model.bigram_logits.weight[0, 0] == 1
-    row = catalog.summary("apple", tmp_path)
+    row = catalog.model_table_row("apple", tmp_path)
     assert (row["kind"], row["parameters"], row["loss"]) == ("bigram", 9, 1.0)
 
 
 def test_a_run_may_not_hide_a_model_of_the_course(tmp_path):
     make_run("shakespeare", tmp_path)
-    assert catalog.names(tmp_path) == [*catalog.SHIPPED]
+    assert catalog.model_names(tmp_path) == [*catalog.SHIPPED_MODEL_NAMES]
     assert catalog.load("shakespeare", tmp_path).tokenizer.vocab_size == 65
 
 
@@ -200,7 +208,10 @@ def test_one_damaged_run_does_not_take_the_others_along(tmp_path, capsys):
     run = make_run("bad", tmp_path)
     for step in run.steps():
         (run.at(step) / WEIGHTS_FILE).write_bytes(b"")
-    assert list(catalog.text_generators(tmp_path)) == [*catalog.SHIPPED, "apple"]
+    assert list(catalog.text_generators(tmp_path)) == [
+        *catalog.SHIPPED_MODEL_NAMES,
+        "apple",
+    ]
     assert "left out: " in capsys.readouterr().err
 
 

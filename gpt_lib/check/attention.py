@@ -12,17 +12,17 @@ def future_mask(scores: Tensor) -> Tensor:
     return torch.ones(T, T, dtype=torch.bool, device=scores.device).triu(1)
 
 
-def causal_softmax(scores: Tensor) -> Tensor:
+def masked_softmax(scores: Tensor) -> Tensor:
     """Scores (..., T, T) -> weights that sum to one over the past of each row."""
     return scores.masked_fill(future_mask(scores), -torch.inf).softmax(dim=-1)
 
 
 def reference_attention_weights(q: Tensor, k: Tensor) -> Tensor:
     """Solution: dot products over the root of the head size, masked, softmaxed."""
-    return causal_softmax(q @ k.mT / k.size(-1) ** 0.5)
+    return masked_softmax(q @ k.mT / k.size(-1) ** 0.5)
 
 
-def query_key_inputs() -> list[tuple]:
+def attention_weights_inputs() -> list[tuple]:
     """Queries and keys to follow by hand, a batch of wide ones, and large ones."""
     generator = torch.Generator().manual_seed(0)
     by_hand = torch.tensor([[1.0, 0, 0, 2], [0, 2.0, 0, 0], [1.0, 1.0, 0, 1]])
@@ -31,17 +31,17 @@ def query_key_inputs() -> list[tuple]:
     return [(by_hand, by_hand.flip(1)), tuple(batch), tuple(large)]
 
 
-def softmax_over_the_future(scores: Tensor) -> Tensor:
+def mistake_softmax_over_the_future(scores: Tensor) -> Tensor:
     """Mistake: the past is masked, not the future."""
     return scores.masked_fill(~future_mask(scores), -torch.inf).softmax(dim=-1)
 
 
-def softmax_with_finite_mask(scores: Tensor) -> Tensor:
+def mistake_softmax_with_finite_mask(scores: Tensor) -> Tensor:
     """Mistake: a mask value that other scores may be below."""
     return scores.masked_fill(future_mask(scores), -9.0).softmax(dim=-1)
 
 
-def softmax_without_itself(scores: Tensor) -> Tensor:
+def mistake_softmax_without_itself(scores: Tensor) -> Tensor:
     """Mistake: a position does not attend to itself."""
     mask = torch.ones_like(scores, dtype=torch.bool).triu(0)
     return scores.masked_fill(mask, -torch.inf).softmax(dim=-1)
@@ -54,16 +54,16 @@ def root_of_head_size(k: Tensor) -> float:
 
 SCORE_MISTAKES = {
     "no root": (
-        lambda q, k: causal_softmax(q @ k.mT),
+        lambda q, k: masked_softmax(q @ k.mT),
         "Your scores are not divided by the root of H: the wider the head, the louder"
         " they are, until the softmax picks one key and is deaf to all others.",
     ),
     "divided by H": (
-        lambda q, k: causal_softmax(q @ k.mT / k.size(-1)),
+        lambda q, k: masked_softmax(q @ k.mT / k.size(-1)),
         "You divided by H. A sum of H random products grows like the *root* of H.",
     ),
     "scaled after softmax": (
-        lambda q, k: causal_softmax(q @ k.mT) / root_of_head_size(k),
+        lambda q, k: masked_softmax(q @ k.mT) / root_of_head_size(k),
         "You divided the weights, so a row no longer sums to one. Divide the scores.",
     ),
     "wrong axis": (
@@ -76,7 +76,7 @@ SCORE_MISTAKES = {
         " along dim=-1.",
     ),
     "queries and keys swapped": (
-        lambda q, k: causal_softmax(k @ q.mT / root_of_head_size(k)),
+        lambda q, k: masked_softmax(k @ q.mT / root_of_head_size(k)),
         "Queries and keys are swapped: row t must belong to the query of position t.",
     ),
     "no mask": (
@@ -84,7 +84,7 @@ SCORE_MISTAKES = {
         "Nothing is masked: row 0 looks at positions that are not written yet.",
     ),
     "mask inverted": (
-        lambda q, k: softmax_over_the_future(q @ k.mT / root_of_head_size(k)),
+        lambda q, k: mistake_softmax_over_the_future(q @ k.mT / root_of_head_size(k)),
         "Your mask is inverted: it hides the past and leaves the future.",
     ),
     "mask after softmax": (
@@ -93,19 +93,19 @@ SCORE_MISTAKES = {
         " not sum to one.",
     ),
     "diagonal masked": (
-        lambda q, k: softmax_without_itself(q @ k.mT / root_of_head_size(k)),
+        lambda q, k: mistake_softmax_without_itself(q @ k.mT / root_of_head_size(k)),
         "You also masked the diagonal: row 0 has nobody left to look at, and a softmax"
         " of nothing is NaN. Use `triu(1)`.",
     ),
     "finite mask value": (
-        lambda q, k: softmax_with_finite_mask(q @ k.mT / root_of_head_size(k)),
+        lambda q, k: mistake_softmax_with_finite_mask(q @ k.mT / root_of_head_size(k)),
         "Your mask is a finite number. Loud scores get past it: only -inf is certain.",
     ),
 }
 
 attention_weights = Exercise(
     solution=reference_attention_weights,
-    inputs=query_key_inputs,
+    inputs=attention_weights_inputs,
     mistakes=SCORE_MISTAKES,
     praise="scaled, causal, and one whole to share in each row.",
     part="attention_weights",
@@ -128,7 +128,7 @@ def head_inputs() -> list[tuple]:
 
 def head_with_scale(scale: float, x: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """A head whose scores are divided by `scale`."""
-    return causal_softmax((x @ q) @ (x @ k).mT / scale) @ (x @ v)
+    return masked_softmax((x @ q) @ (x @ k).mT / scale) @ (x @ v)
 
 
 head = Exercise(
@@ -197,7 +197,7 @@ class ShiftedModel(nn.Module):
         return self.dropout(self.logits[ids.roll(-self.offset, dims=1)])
 
 
-def leak_inputs() -> list[tuple]:
+def future_leak_inputs() -> list[tuple]:
     """Two causal models, one with dropout, and two that see the future."""
     ids = torch.tensor([[0, 1, 2, 3, 0, 2], [3, 3, 1, 0, 2, 1]])
     models = [
@@ -236,37 +236,37 @@ def reference_future_leak(model: nn.Module, ids: Tensor) -> float:
     return leak
 
 
-def leak_with_dropout(model: nn.Module, ids: Tensor) -> float:
+def mistake_leak_with_dropout(model: nn.Module, ids: Tensor) -> float:
     """Mistake: dropout is on, which looks like a leak."""
     model.train()
     return largest_change(model, ids)
 
 
-def leak_of_own_position(model: nn.Module, ids: Tensor) -> float:
+def mistake_leak_of_own_position(model: nn.Module, ids: Tensor) -> float:
     """Mistake: the changed position's own logits are compared, too."""
     model.eval()
     return largest_change(model, ids, extra=1)
 
 
-def leak_to_neighbour_only(model: nn.Module, ids: Tensor) -> float:
+def mistake_leak_to_neighbour_only(model: nn.Module, ids: Tensor) -> float:
     """Mistake: only the position just before the change is compared."""
     model.eval()
     return largest_change(model, ids, first=10**6)
 
 
-def leak_without_abs(model: nn.Module, ids: Tensor) -> float:
+def mistake_leak_without_abs(model: nn.Module, ids: Tensor) -> float:
     """Mistake: changes downwards do not count."""
     model.eval()
     return largest_change(model, ids, absolute=False)
 
 
-def leak_without_change(model: nn.Module, ids: Tensor) -> float:
+def mistake_leak_without_change(model: nn.Module, ids: Tensor) -> float:
     """Mistake: nothing is changed, so nothing can move."""
     model.eval()
     return largest_change(model, ids, step=0)
 
 
-def leak_of_last_id_only(model: nn.Module, ids: Tensor) -> float:
+def mistake_leak_of_last_id_only(model: nn.Module, ids: Tensor) -> float:
     """Mistake: only the last character is changed."""
     model.eval()
     changed_ids = ids.clone()
@@ -276,33 +276,33 @@ def leak_of_last_id_only(model: nn.Module, ids: Tensor) -> float:
 
 future_leak = Exercise(
     solution=reference_future_leak,
-    inputs=leak_inputs,
+    inputs=future_leak_inputs,
     mistakes={
         "dropout left on": (
-            leak_with_dropout,
+            mistake_leak_with_dropout,
             "An honest model with dropout leaks in your test: two runs differ by what"
             " was dropped. Call `model.eval()` first.",
         ),
         "own position": (
-            leak_of_own_position,
+            mistake_leak_of_own_position,
             "You also compare the position that you changed. It may react; only what"
             " comes *before* it must not: `[:, :t]`.",
         ),
         "only the neighbour": (
-            leak_to_neighbour_only,
+            mistake_leak_to_neighbour_only,
             "You compare only the position just before the change. A model may peek"
             " three places ahead: compare all of `[:, :t]`.",
         ),
         "signed": (
-            leak_without_abs,
+            mistake_leak_without_abs,
             "A logit may move down as well as up: take `abs()` before `max()`.",
         ),
         "nothing changed": (
-            leak_without_change,
+            mistake_leak_without_change,
             "Your changed ids are the old ids, so every model passes.",
         ),
         "only the last": (
-            leak_of_last_id_only,
+            mistake_leak_of_last_id_only,
             "You changed only the last character. Change each position in turn.",
         ),
     },

@@ -24,7 +24,7 @@ def softmax_with_wrong_mask(
     return scores.masked_fill(mask.to(scores.device), value).softmax(dim=-1)
 
 
-def score_inputs() -> list[tuple]:
+def causal_softmax_inputs() -> list[tuple]:
     """Scores to follow by hand, a batch of them, and large ones."""
     generator = torch.Generator().manual_seed(0)
     large = torch.tensor([[0.0, 90.0, 9.0], [0.0, 0.0, 80.0], [5.0, 60.0, 62.0]])
@@ -37,7 +37,7 @@ def score_inputs() -> list[tuple]:
 
 causal_softmax = Exercise(
     solution=reference_causal_softmax,
-    inputs=score_inputs,
+    inputs=causal_softmax_inputs,
     mistakes={
         "no mask": (
             lambda scores: scores.softmax(dim=-1),
@@ -95,7 +95,7 @@ def reference_past_mean(x: Tensor) -> Tensor:
     return x.cumsum(dim=-2) / lengths
 
 
-def mean_without_itself(x: Tensor) -> Tensor:
+def mistake_mean_without_itself(x: Tensor) -> Tensor:
     """Mistake: the position itself is left out."""
     previous = torch.cat([torch.zeros_like(x[..., :1, :]), x[..., :-1, :]], dim=-2)
     return previous.cumsum(-2) / torch.arange(x.size(-2)).clamp(min=1)[:, None]
@@ -127,7 +127,7 @@ past_mean = Exercise(
             " left triangle.",
         ),
         "without itself": (
-            mean_without_itself,
+            mistake_mean_without_itself,
             "Position t leaves itself out: the mean runs over 0 … t, t included.",
         ),
         "batch": (
@@ -152,7 +152,7 @@ def reference_fading_mean(x: Tensor, fade: float) -> Tensor:
     return reference_causal_softmax(-fade * distances(x.size(1))) @ x
 
 
-def fading_mean_with_future(x: Tensor, fade: float) -> Tensor:
+def mistake_fading_mean_with_future(x: Tensor, fade: float) -> Tensor:
     """Mistake: the future is not masked."""
     return (-fade * distances(x.size(1)).abs()).softmax(-1) @ x
 
@@ -175,7 +175,7 @@ fading_mean = Exercise(
             "That is the plain mean: `fade` has no effect.",
         ),
         "unmasked": (
-            fading_mean_with_future,
+            mistake_fading_mean_with_future,
             "The future takes part: mask it before the softmax.",
         ),
         "weights, not scores": (

@@ -24,7 +24,7 @@ class Extension(NamedTuple):
     new: float
 
 
-def extensions(
+def all_extensions(
     model: nn.Module,
     ids: Tensor,
     beams: list[Beam],
@@ -45,7 +45,7 @@ def extensions(
     ]
 
 
-def likeliest(
+def select_top_beams(
     candidates: list[Extension],
     count: int,
     key: Callable[[Extension], float] = lambda each: each.beam.log_probability,
@@ -56,41 +56,41 @@ def likeliest(
     return [candidate.beam for candidate in ranked[:count]]
 
 
-def extend_all(
+def reference_extend_beams(
     model: nn.Module, ids: Tensor, beams: list[Beam], count: int
 ) -> list[Beam]:
     """Solution: of all beams with all ids, those of the largest sum."""
-    return likeliest(extensions(model, ids, beams), count)
+    return select_top_beams(all_extensions(model, ids, beams), count)
 
 
-def best_of_each_beam(
+def mistake_best_of_each_beam(
     model: nn.Module, ids: Tensor, beams: list[Beam], count: int
 ) -> list[Beam]:
     """Mistake: every beam goes on with its own likeliest id only."""
-    best = [extend_all(model, ids, [beam], 1)[0] for beam in beams]
+    best = [reference_extend_beams(model, ids, [beam], 1)[0] for beam in beams]
     return sorted(best, key=lambda beam: beam.log_probability, reverse=True)[:count]
 
 
-def new_id_in_front(
+def mistake_new_id_in_front(
     model: nn.Module, ids: Tensor, beams: list[Beam], count: int
 ) -> list[Beam]:
     """Mistake: the new id stands before the others."""
-    extended = extend_all(model, ids, beams, count)
+    extended = reference_extend_beams(model, ids, beams, count)
     return [beam._replace(ids=(beam.ids[-1], *beam.ids[:-1])) for beam in extended]
 
 
-def sum_not_carried(
+def mistake_sum_not_carried(
     model: nn.Module, ids: Tensor, beams: list[Beam], count: int
 ) -> list[Beam]:
     """Mistake: a beam forgets what its ids before the new one have cost."""
     candidates = [
         each._replace(beam=each.beam._replace(log_probability=each.new))
-        for each in extensions(model, ids, beams)
+        for each in all_extensions(model, ids, beams)
     ]
-    return likeliest(candidates, count)
+    return select_top_beams(candidates, count)
 
 
-def inputs() -> list[tuple]:
+def extend_beams_inputs() -> list[tuple]:
     """The first round, a later one with two beams, and one beyond the context."""
     model, start = ToyModel(4, context=3, dropout=0.0, scale=2.0), torch.tensor([1, 2])
     two = [Beam((3, 0), -0.9), Beam((1, 2), -1.1)]
@@ -102,67 +102,73 @@ def inputs() -> list[tuple]:
     ]
 
 
-def as_pairs(function: Callable[..., list[Beam]], args: tuple) -> list[tuple] | None:
+def observe_pairs(
+    function: Callable[..., list[Beam]], args: tuple
+) -> list[tuple] | None:
     """The result as plain pairs, whatever kind of beam it is made of."""
     beams = function(*args)
     return None if beams is None else [tuple(beam) for beam in beams]
 
 
 extend_beams = Exercise(
-    solution=extend_all,
-    inputs=inputs,
+    solution=reference_extend_beams,
+    inputs=extend_beams_inputs,
     mistakes={
         "best of each beam": (
-            best_of_each_beam,
+            mistake_best_of_each_beam,
             "Each of your beams goes on with its likeliest id alone. The second best of"
             " a good beam may be better than the best of another.",
         ),
         "sum not carried": (
-            sum_not_carried,
+            mistake_sum_not_carried,
             "You compare the new ids alone. Add each beam's own sum first.",
         ),
         "ranked by the new id": (
-            lambda model, ids, beams, count: likeliest(
-                extensions(model, ids, beams), count, key=lambda each: each.new
+            lambda model, ids, beams, count: select_top_beams(
+                all_extensions(model, ids, beams), count, key=lambda each: each.new
             ),
             "Your sums are right, but you ranked by the new id's log-probability.",
         ),
         "logits added": (
-            lambda model, ids, beams, count: likeliest(
-                extensions(model, ids, beams, normalize=lambda row: row), count
+            lambda model, ids, beams, count: select_top_beams(
+                all_extensions(model, ids, beams, normalize=lambda row: row), count
             ),
             "You added logits. Only log-probabilities of different rows can be"
             " compared: `log_softmax`.",
         ),
         "probabilities added": (
-            lambda model, ids, beams, count: likeliest(
-                extensions(model, ids, beams, normalize=lambda row: row.softmax(-1)),
+            lambda model, ids, beams, count: select_top_beams(
+                all_extensions(
+                    model, ids, beams, normalize=lambda row: row.softmax(-1)
+                ),
                 count,
             ),
             "You added probabilities. A product becomes a sum of *logarithms*.",
         ),
         "first position": (
-            lambda model, ids, beams, count: likeliest(
-                extensions(model, ids, beams, position=0), count
+            lambda model, ids, beams, count: select_top_beams(
+                all_extensions(model, ids, beams, position=0), count
             ),
             "That is what follows the first id. Take the last row of the logits.",
         ),
         "the least likely": (
-            lambda model, ids, beams, count: likeliest(
-                extensions(model, ids, beams), count, descending=False
+            lambda model, ids, beams, count: select_top_beams(
+                all_extensions(model, ids, beams), count, descending=False
             ),
             "You kept the least likely: the largest sum comes first.",
         ),
         "in front": (
-            new_id_in_front,
+            mistake_new_id_in_front,
             "The new id comes *after* the others of its beam.",
         ),
         "one too few": (
-            lambda model, ids, beams, count: extend_all(model, ids, beams, count - 1),
+            lambda model, ids, beams, count: reference_extend_beams(
+                model, ids, beams, count - 1
+            ),
             "You kept one beam less than `count`.",
         ),
     },
     praise="every beam with every id, and the best of them all.",
     part="extend_beams",
-    observe=as_pairs,
+    observe=observe_pairs,
 )

@@ -9,7 +9,7 @@ from torch.nn.functional import one_hot
 from gpt_lib.check.exercise import Exercise
 
 
-def reference_counts(ids: Tensor, vocab_size: int) -> Tensor:
+def reference_bigram_counts(ids: Tensor, vocab_size: int) -> Tensor:
     """Solution: how often each pair occurs, row = the id before."""
     counts = torch.zeros(vocab_size, vocab_size, dtype=torch.long)
     for before, after in pairwise(ids):
@@ -17,33 +17,35 @@ def reference_counts(ids: Tensor, vocab_size: int) -> Tensor:
     return counts
 
 
-def count_as_ring(ids: Tensor, vocab_size: int) -> Tensor:
+def mistake_count_as_ring(ids: Tensor, vocab_size: int) -> Tensor:
     """Mistake: the first id is taken to follow the last."""
-    return reference_counts(torch.cat([ids, ids[:1]]), vocab_size)
+    return reference_bigram_counts(torch.cat([ids, ids[:1]]), vocab_size)
 
 
 bigram_counts = Exercise(
-    solution=reference_counts,
+    solution=reference_bigram_counts,
     inputs=lambda: [
         (torch.tensor([0, 1, 4, 0, 2, 0, 3, 0, 1, 4, 0, 2]), 5),
         (torch.tensor([2, 2, 2, 0, 1]), 4),
     ],
     mistakes={
         "transposed": (
-            lambda ids, vocab_size: reference_counts(ids, vocab_size).T,
+            lambda ids, vocab_size: reference_bigram_counts(ids, vocab_size).T,
             "Rows and columns are swapped: a row belongs to the character before.",
         ),
         "ones": (
-            lambda ids, vocab_size: reference_counts(ids, vocab_size).clamp(max=1),
+            lambda ids, vocab_size: reference_bigram_counts(ids, vocab_size).clamp(
+                max=1
+            ),
             "Each pair is marked once, however often it occurs. `counts[before, after]"
             " += 1` with whole tensors of ids also writes each cell only once.",
         ),
         "last pair lost": (
-            lambda ids, vocab_size: reference_counts(ids[:-1], vocab_size),
+            lambda ids, vocab_size: reference_bigram_counts(ids[:-1], vocab_size),
             "The last pair is missing: N characters make N − 1 pairs.",
         ),
         "ring": (
-            count_as_ring,
+            mistake_count_as_ring,
             "You also counted the last character before the first, as `roll` does. The"
             " text is no ring.",
         ),
@@ -57,14 +59,14 @@ bigram_counts = Exercise(
 )
 
 
-def reference_probabilities(counts: Tensor, add: float = 1.0) -> Tensor:
+def reference_bigram_probabilities(counts: Tensor, add: float = 1.0) -> Tensor:
     """Solution: smoothed counts, divided by the sum of their row."""
     smoothed = counts + add
     return smoothed / smoothed.sum(dim=1, keepdim=True)
 
 
 bigram_probabilities = Exercise(
-    solution=reference_probabilities,
+    solution=reference_bigram_probabilities,
     inputs=lambda: [
         (torch.tensor([[0, 3, 1], [2, 2, 0], [0, 0, 5]]), 1.0),
         (torch.tensor([[9, 0], [1, 4]]), 0.5),
@@ -86,7 +88,7 @@ bigram_probabilities = Exercise(
             " what follows a character.",
         ),
         "unsmoothed": (
-            lambda counts, add=1.0: reference_probabilities(counts, 0.0),
+            lambda counts, add=1.0: reference_bigram_probabilities(counts, 0.0),
             "Pairs that never occurred have probability 0: one of them in the hidden"
             " part makes the loss infinite. Use `add`.",
         ),
@@ -106,7 +108,7 @@ def reference_softmax(logits: Tensor) -> Tensor:
     return exponentials / exponentials.sum(dim=-1, keepdim=True)
 
 
-def overflowing_softmax(logits: Tensor) -> Tensor:
+def mistake_overflowing_softmax(logits: Tensor) -> Tensor:
     """Mistake: the exponential of a large logit is infinite, and the result NaN."""
     return logits.exp() / logits.exp().sum(dim=-1, keepdim=True)
 
@@ -120,7 +122,7 @@ softmax = Exercise(
     ],
     mistakes={
         "overflow": (
-            overflowing_softmax,
+            mistake_overflowing_softmax,
             "Right on paper, but e¹⁰⁰⁰ is infinite to a computer, and inf / inf is NaN."
             " Subtract the largest logit of the row first; the result stays the same.",
         ),
@@ -192,7 +194,9 @@ gradient = Exercise(
 )
 
 
-def reference_next_probabilities(logits: Tensor, temperature: float = 1.0) -> Tensor:
+def reference_softmax_with_temperature(
+    logits: Tensor, temperature: float = 1.0
+) -> Tensor:
     """Solution: logits are divided before softmax; 0 takes the likeliest id."""
     if temperature < 0:
         raise ValueError(f"temperature={temperature} must be 0 or more")
@@ -201,32 +205,38 @@ def reference_next_probabilities(logits: Tensor, temperature: float = 1.0) -> Te
     return (logits / temperature).softmax(dim=-1)
 
 
-def divide_probabilities(logits: Tensor, temperature: float = 1.0) -> Tensor:
+def mistake_divide_probabilities(logits: Tensor, temperature: float = 1.0) -> Tensor:
     """Mistake: probabilities are divided, so they no longer sum to one."""
-    probabilities = reference_next_probabilities(logits, min(temperature, 0.0) or 1.0)
+    probabilities = reference_softmax_with_temperature(
+        logits, min(temperature, 0.0) or 1.0
+    )
     return (
         probabilities / temperature
         if temperature
-        else reference_next_probabilities(logits, 0)
+        else reference_softmax_with_temperature(logits, 0)
     )
 
 
-def divide_by_zero(logits: Tensor, temperature: float = 1.0) -> Tensor:
+def mistake_divide_by_zero_temperature(
+    logits: Tensor, temperature: float = 1.0
+) -> Tensor:
     """Mistake: temperature 0 is no case of its own."""
     if temperature < 0:
         raise ValueError("negative")
     return (logits / temperature).softmax(dim=-1)
 
 
-def accept_negative(logits: Tensor, temperature: float = 1.0) -> Tensor:
+def mistake_accept_negative_temperature(
+    logits: Tensor, temperature: float = 1.0
+) -> Tensor:
     """Mistake: a negative temperature is no error."""
     if temperature == 0:
-        return reference_next_probabilities(logits, 0)
+        return reference_softmax_with_temperature(logits, 0)
     return (logits / temperature).softmax(dim=-1)
 
 
-next_probabilities = Exercise(
-    solution=reference_next_probabilities,
+softmax_with_temperature = Exercise(
+    solution=reference_softmax_with_temperature,
     inputs=lambda: [
         (torch.tensor([2.0, 0.0, -1.0]), 1.0),
         (torch.tensor([0.5, 1.5, 1.0]), 0.5),
@@ -236,33 +246,33 @@ next_probabilities = Exercise(
     ],
     mistakes={
         "multiplied": (
-            lambda logits, temperature=1.0: reference_next_probabilities(
+            lambda logits, temperature=1.0: reference_softmax_with_temperature(
                 logits, 1 / temperature if temperature else 0.0
             ),
             "You multiplied by the temperature. A high one must flatten: divide.",
         ),
         "after softmax": (
-            divide_probabilities,
+            mistake_divide_probabilities,
             "You divided the probabilities, which then no longer sum to one. Divide the"
             " logits, before softmax.",
         ),
         "division by zero": (
-            divide_by_zero,
+            mistake_divide_by_zero_temperature,
             "Temperature 0 divides by zero and gives NaN. Treat it as its own case: the"
             " likeliest id gets 1.",
         ),
         "negative believed": (
-            accept_negative,
+            mistake_accept_negative_temperature,
             "A negative temperature makes the *unlikeliest* character the favourite."
             " Refuse it with a ValueError.",
         ),
         "ignored": (
-            lambda logits, temperature=1.0: reference_next_probabilities(
+            lambda logits, temperature=1.0: reference_softmax_with_temperature(
                 logits, min(temperature, 0.0) or float(temperature > 0)
             ),
             "The temperature changes nothing but 0: divide the logits by it.",
         ),
     },
     praise="sharper below 1, flatter above, greedy at 0, and no nonsense below.",
-    part="next_probabilities",
+    part="softmax_with_temperature",
 )

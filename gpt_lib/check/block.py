@@ -18,7 +18,7 @@ def reference_layer_norm(
     return (x - mean) / (variance + eps).sqrt() * weight + bias
 
 
-def norm_inputs() -> list[tuple]:
+def layer_norm_inputs() -> list[tuple]:
     """A row to follow by hand, a batch, and a row of equal numbers."""
     generator = torch.Generator().manual_seed(0)
     weight, bias = (torch.randn(4, generator=generator) for _ in range(2))
@@ -36,24 +36,24 @@ def standard_deviation(x: Tensor, unbiased: bool = False) -> Tensor:
     return x.var(dim=-1, keepdim=True, unbiased=unbiased).sqrt()
 
 
-def centered(x: Tensor) -> Tensor:
+def subtract_mean(x: Tensor) -> Tensor:
     """The features without their mean."""
     return x - x.mean(dim=-1, keepdim=True)
 
 
 layer_norm = Exercise(
     solution=reference_layer_norm,
-    inputs=norm_inputs,
+    inputs=layer_norm_inputs,
     mistakes={
         "eps outside the root": (
             lambda x, weight, bias, eps: (
-                centered(x) / (standard_deviation(x) + eps) * weight + bias
+                subtract_mean(x) / (standard_deviation(x) + eps) * weight + bias
             ),
             "You added eps after the root. PyTorch adds it to the variance, *inside*.",
         ),
         "unbiased variance": (
             lambda x, weight, bias, eps: (
-                centered(x)
+                subtract_mean(x)
                 / (standard_deviation(x, True).square() + eps).sqrt()
                 * weight
                 + bias
@@ -63,7 +63,7 @@ layer_norm = Exercise(
         ),
         "no eps": (
             lambda x, weight, bias, eps: (
-                centered(x) / standard_deviation(x) * weight + bias
+                subtract_mean(x) / standard_deviation(x) * weight + bias
             ),
             "Without eps a row of equal numbers gives 0/0, which is NaN.",
         ),
@@ -75,13 +75,16 @@ layer_norm = Exercise(
         ),
         "no weight and bias": (
             lambda x, weight, bias, eps: (
-                centered(x) / (standard_deviation(x).square() + eps).sqrt()
+                subtract_mean(x) / (standard_deviation(x).square() + eps).sqrt()
             ),
             "`weight` and `bias` are not used: multiply by one, then add the other.",
         ),
         "bias first": (
             lambda x, weight, bias, eps: (
-                (centered(x) / (standard_deviation(x).square() + eps).sqrt() + bias)
+                (
+                    subtract_mean(x) / (standard_deviation(x).square() + eps).sqrt()
+                    + bias
+                )
                 * weight
             ),
             "You added the bias before multiplying. First weight, then bias.",
@@ -95,7 +98,8 @@ layer_norm = Exercise(
         ),
         "divided by variance": (
             lambda x, weight, bias, eps: (
-                centered(x) / (standard_deviation(x).square() + eps) * weight + bias
+                subtract_mean(x) / (standard_deviation(x).square() + eps) * weight
+                + bias
             ),
             "You divided by the variance: the root is missing.",
         ),
@@ -103,11 +107,15 @@ layer_norm = Exercise(
     praise="mean 0, loudness 1, and then whatever weight and bias have learnt.",
 )
 
-Layer = Callable[[Tensor], Tensor]
+LayerFunction = Callable[[Tensor], Tensor]
 
 
 def reference_block(
-    x: Tensor, attention: Layer, mlp: Layer, attention_norm: Layer, mlp_norm: Layer
+    x: Tensor,
+    attention: LayerFunction,
+    mlp: LayerFunction,
+    attention_norm: LayerFunction,
+    mlp_norm: LayerFunction,
 ) -> Tensor:
     """Solution: each part gets a normed copy and adds to the stream."""
     x = x + attention(attention_norm(x))

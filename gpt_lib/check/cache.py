@@ -12,14 +12,14 @@ def reference_attend(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     return scores.softmax(dim=-1) @ values
 
 
-def mask_of_a_whole_text(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+def mistake_mask_of_a_whole_text(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """Mistake: the causal mask of a whole text, applied to a single row."""
     scores = query @ keys.mT / keys.size(-1) ** 0.5
     future = torch.ones(query.size(1), keys.size(1), dtype=torch.bool).triu(1)
     return scores.masked_fill(future, -torch.inf).softmax(dim=-1) @ values
 
 
-def queries_keys_values() -> list[tuple[Tensor, Tensor, Tensor]]:
+def attend_inputs() -> list[tuple[Tensor, Tensor, Tensor]]:
     """A new query, and keys and values of three lengths."""
     generator = torch.Generator().manual_seed(3)
     return [
@@ -30,10 +30,10 @@ def queries_keys_values() -> list[tuple[Tensor, Tensor, Tensor]]:
 
 attend = Exercise(
     solution=reference_attend,
-    inputs=queries_keys_values,
+    inputs=attend_inputs,
     mistakes={
         "masked": (
-            mask_of_a_whole_text,
+            mistake_mask_of_a_whole_text,
             "You masked the future, and the mask of a single row leaves the first key"
             " only. All keys are in the past: no mask.",
         ),

@@ -11,52 +11,54 @@ from safetensors.torch import save as to_bytes
 from gpt_lib.check.exercise import Exercise
 
 
-def tensor_names(data: bytes, order: str = "little", start: int = 8) -> list[str]:
+def reference_header_tensor_names(
+    data: bytes, order: str = "little", start: int = 8
+) -> list[str]:
     """Solution: the names in a safetensors header."""
     length = int.from_bytes(data[:8], order)
     header = json.loads(data[start : start + length])
     return [name for name in header if name != "__metadata__"]
 
 
-def metadata_as_tensor(data: bytes) -> list[str]:
+def mistake_metadata_as_tensor(data: bytes) -> list[str]:
     """Mistake: every key is taken for the name of a tensor."""
     length = int.from_bytes(data[:8], "little")
     return list(json.loads(data[8 : 8 + length]))
 
 
-def header_bytes(header: dict[str, dict]) -> bytes:
+def encode_header(header: dict[str, dict]) -> bytes:
     """A header as another program might write it."""
     encoded = json.dumps(header).encode()
     return len(encoded).to_bytes(8, "little") + encoded
 
 
-header = Exercise(
-    solution=tensor_names,
+header_tensor_names = Exercise(
+    solution=reference_header_tensor_names,
     inputs=lambda: [
         (to_bytes({"table": torch.zeros(2, 3)}),),
         (to_bytes({"b": torch.zeros(4), "a": torch.ones(1)}, {"by": "us"}),),
-        (header_bytes({"z": {}, "__metadata__": {}, "a": {}}),),  # in no order
+        (encode_header({"z": {}, "__metadata__": {}, "a": {}}),),  # in no order
     ],
     mistakes={
         "big-endian": (
-            lambda data: tensor_names(data, "big"),
+            lambda data: reference_header_tensor_names(data, "big"),
             "Your length is enormous: the eight bytes are little-endian, the smallest"
             " first.",
         ),
         "from the start": (
-            lambda data: tensor_names(data, start=0),
+            lambda data: reference_header_tensor_names(data, start=0),
             "The header begins after the eight bytes of its length.",
         ),
         "metadata": (
-            metadata_as_tensor,
+            mistake_metadata_as_tensor,
             "`__metadata__` is a note, not a tensor: leave it out.",
         ),
         "sorted": (
-            lambda data: sorted(tensor_names(data)),
+            lambda data: sorted(reference_header_tensor_names(data)),
             "You sorted the names; the order asked for is that of the header.",
         ),
         "all keys of one": (
-            lambda data: tensor_names(data)[:1],
+            lambda data: reference_header_tensor_names(data)[:1],
             "You gave back the first tensor only; a file may hold many.",
         ),
     },
@@ -68,7 +70,7 @@ class PowerCutError(Exception):
     """The disk of the exercise has lost its power."""
 
 
-class Disk:
+class FailingDisk:
     """A disk that loses power at its operation number `last`, or `half` through it."""
 
     def __init__(self, last: int, half: bool) -> None:
@@ -102,11 +104,13 @@ class Disk:
         del self.files[name]
 
 
-def after_each_cut(function: Callable[[Disk, str], Any], args: tuple) -> list[str]:
+def after_each_cut(
+    function: Callable[[FailingDisk, str], Any], args: tuple
+) -> list[str]:
     """What "model" holds after a power cut at each moment, and all files at the end."""
     contents = set()
     for last, half in product(range(9), (False, True)):
-        disk = Disk(last, half)
+        disk = FailingDisk(last, half)
         try:
             function(disk, *args)
         except PowerCutError:
@@ -117,27 +121,27 @@ def after_each_cut(function: Callable[[Disk, str], Any], args: tuple) -> list[st
     return sorted(contents)
 
 
-def write_then_rename(disk: Disk, data: str) -> None:
+def reference_save(disk: FailingDisk, data: str) -> None:
     """Solution: write under another name, then rename."""
     disk.write("model.new", data)
     disk.rename("model.new", "model")
 
 
-def delete_first(disk: Disk, data: str) -> None:
+def mistake_delete_old_first(disk: FailingDisk, data: str) -> None:
     """Mistake: a moment without any model."""
     disk.write("model.new", data)
     disk.delete("model")
     disk.rename("model.new", "model")
 
 
-def rename_first(disk: Disk, data: str) -> None:
+def mistake_rename_old_first(disk: FailingDisk, data: str) -> None:
     """Mistake: the old model is renamed before the new one is written."""
     disk.rename("model", "model.old")
     disk.write("model", data)
     disk.delete("model.old")
 
 
-def two_renames(disk: Disk, data: str) -> None:
+def mistake_save_with_two_renames(disk: FailingDisk, data: str) -> None:
     """Mistake: a moment without any model, between two renames."""
     disk.write("model.new", data)
     disk.rename("model", "model.old")
@@ -145,7 +149,7 @@ def two_renames(disk: Disk, data: str) -> None:
     disk.delete("model.old")
 
 
-def copy_over(disk: Disk, data: str) -> None:
+def mistake_copy_over(disk: FailingDisk, data: str) -> None:
     """Mistake: written under another name, and then a second time in place."""
     disk.write("model.new", data)
     disk.write("model", data)
@@ -153,7 +157,7 @@ def copy_over(disk: Disk, data: str) -> None:
 
 
 save = Exercise(
-    solution=write_then_rename,
+    solution=reference_save,
     inputs=lambda: [("new model",)],
     mistakes={
         "in place": (
@@ -161,22 +165,22 @@ save = Exercise(
             "You wrote over the old model: a power cut leaves half of the new one.",
         ),
         "delete first": (
-            delete_first,
+            mistake_delete_old_first,
             "Between `delete` and `rename` there is no model at all. A rename replaces"
             " what is there: no delete is needed.",
         ),
         "two renames": (
-            two_renames,
+            mistake_save_with_two_renames,
             "Between your two renames there is no model. One rename is enough: it"
             " replaces what is there.",
         ),
         "rename first": (
-            rename_first,
+            mistake_rename_old_first,
             "You put the old model away first: until the new one is written there is"
             " none, or half of one.",
         ),
         "copy over": (
-            copy_over,
+            mistake_copy_over,
             "You wrote another file, and then the model in place: the second write can"
             " be cut in half. Rename instead.",
         ),
@@ -191,20 +195,22 @@ save = Exercise(
 )
 
 
-def steps_needed(losses: dict[int, float | None], last: int = 2) -> list[int]:
+def reference_steps_to_keep(
+    losses: dict[int, float | None], last: int = 2
+) -> list[int]:
     """Solution: the best and the last two, each once."""
     measured = [step for step in losses if losses[step] is not None]
     best = sorted(measured, key=lambda step: losses[step])[:1]
     return sorted({*best, *sorted(losses)[len(losses) - last :]})
 
 
-def unmeasured_as_zero(losses: dict[int, float | None]) -> list[int]:
+def mistake_unmeasured_as_zero(losses: dict[int, float | None]) -> list[int]:
     """Mistake: a loss that was not measured counts as 0."""
-    return steps_needed({step: loss or 0.0 for step, loss in losses.items()})
+    return reference_steps_to_keep({step: loss or 0.0 for step, loss in losses.items()})
 
 
-needed = Exercise(
-    solution=steps_needed,
+steps_to_keep = Exercise(
+    solution=reference_steps_to_keep,
     inputs=lambda: [
         ({100: 3.1, 200: 2.4, 300: 2.6, 400: 2.7},),
         ({400: 2.2, 100: 3.1, 300: 2.6, 200: 2.4},),  # as a disk may list them
@@ -219,32 +225,34 @@ needed = Exercise(
             " it back.",
         ),
         "the best and the last": (
-            lambda losses: steps_needed(losses, last=1),
+            lambda losses: reference_steps_to_keep(losses, last=1),
             "You keep one of the newest: if that one is damaged, a whole stretch of"
             " training is lost. Keep two.",
         ),
         "the worst": (
-            lambda losses: steps_needed(
+            lambda losses: reference_steps_to_keep(
                 {s: None if x is None else -x for s, x in losses.items()}
             ),
             "You kept the highest loss. Lower is better.",
         ),
         "not measured": (
-            unmeasured_as_zero,
+            mistake_unmeasured_as_zero,
             "A loss of `None` was not measured; you take it for the lowest.",
         ),
         "twice": (
             lambda losses: sorted(
-                [*steps_needed(losses, last=0), *sorted(losses)[-2:]]
+                [*reference_steps_to_keep(losses, last=0), *sorted(losses)[-2:]]
             ),
             "A step that is the best and among the last two is listed twice.",
         ),
         "in the order given": (
-            lambda losses: [s for s in losses if s in steps_needed(losses)],
+            lambda losses: [s for s in losses if s in reference_steps_to_keep(losses)],
             "They come in no order from the disk: sort them.",
         ),
         "the last two as given": (
-            lambda losses: sorted({*steps_needed(losses, last=0), *list(losses)[-2:]}),
+            lambda losses: sorted(
+                {*reference_steps_to_keep(losses, last=0), *list(losses)[-2:]}
+            ),
             "You took the last two as they were given, not the two highest steps.",
         ),
     },

@@ -41,7 +41,7 @@ gib = Exercise(
 )
 
 
-def reference_device(requested: str | None, available: Sequence[str]) -> str:
+def reference_resolve_device(requested: str | None, available: Sequence[str]) -> str:
     """Solution: the requested device, or an error if it is not available."""
     if not requested:
         return available[0]
@@ -54,7 +54,7 @@ def reference_device(requested: str | None, available: Sequence[str]) -> str:
 
 
 resolve_device = Exercise(
-    solution=reference_device,
+    solution=reference_resolve_device,
     inputs=lambda: [
         (None, ["cuda", "cpu"]),
         ("", ["mps", "cpu"]),
@@ -71,18 +71,18 @@ resolve_device = Exercise(
         ),
         "request ignored": (
             lambda requested, available: (
-                reference_device(requested, available) and available[0]
+                reference_resolve_device(requested, available) and available[0]
             ),
             "The request changes nothing: someone who asks for the CPU gets the GPU.",
         ),
         "no default": (
-            lambda requested, available: reference_device(
+            lambda requested, available: reference_resolve_device(
                 requested or "none", available
             ),
             "Without a request there is nothing to refuse: take the first available.",
         ),
         "last": (
-            lambda requested, available: reference_device(
+            lambda requested, available: reference_resolve_device(
                 requested or available[-1], available
             ),
             "Without a request you took the last, but the best comes first.",

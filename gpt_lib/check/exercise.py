@@ -82,7 +82,7 @@ class Exercise:
     def first_difference(self, yours: list[Any], expected: list[Any]) -> str | None:
         """Where two lists of outcomes differ first, or None where they agree."""
         for index, pair in enumerate(zip(yours, expected)):
-            if message := difference(*pair, self.tolerance):
+            if message := describe_difference(*pair, self.tolerance):
                 return f"input {index + 1} of {len(expected)}: {message}"
         return None
 
@@ -99,7 +99,7 @@ def is_stub(attempt: Function) -> bool:
     )
 
 
-def difference(yours: Any, expected: Any, tolerance: float) -> str | None:
+def describe_difference(yours: Any, expected: Any, tolerance: float) -> str | None:
     """The first difference between two outcomes in words, or None."""
     if isinstance(yours, Raised) or isinstance(expected, Raised):
         return error_difference(yours, expected)
@@ -116,7 +116,9 @@ def difference(yours: Any, expected: Any, tolerance: float) -> str | None:
         )
     else:
         close = type(yours) is type(expected) and yours == expected
-    return None if close else f"yours {show(yours)}, expected {show(expected)}"
+    return (
+        None if close else f"yours {short_form(yours)}, expected {short_form(expected)}"
+    )
 
 
 def error_difference(yours: Any, expected: Any) -> str | None:
@@ -127,14 +129,16 @@ def error_difference(yours: Any, expected: Any) -> str | None:
     if isinstance(expected, Raised):
         expectation = f"a {type(expected.error).__name__}"
     else:
-        expectation = show(expected)
-    return f"yours {show(yours)}, expected {expectation}"
+        expectation = short_form(expected)
+    return f"yours {short_form(yours)}, expected {expectation}"
 
 
 def tensor_difference(yours: Any, expected: Tensor, tolerance: float) -> str | None:
     """A difference in type, shape or dtype, or the first number that differs."""
     if not isinstance(yours, Tensor):
-        return f"yours is {show(yours)}, expected a tensor {tuple(expected.shape)}"
+        return (
+            f"yours is {short_form(yours)}, expected a tensor {tuple(expected.shape)}"
+        )
     if yours.shape != expected.shape:
         return f"your shape {tuple(yours.shape)}, expected {tuple(expected.shape)}"
     if yours.is_floating_point() != expected.is_floating_point():
@@ -146,8 +150,8 @@ def tensor_difference(yours: Any, expected: Tensor, tolerance: float) -> str | N
         return None
     position = tuple((~close).nonzero()[0].tolist())
     values = (
-        f"yours {show(yours[position].item())},"
-        f" expected {show(expected[position].item())}"
+        f"yours {short_form(yours[position].item())},"
+        f" expected {short_form(expected[position].item())}"
     )
     return f"at {list(position)}: {values}" if position else values
 
@@ -157,14 +161,14 @@ def sequence_difference(
 ) -> str | None:
     """A difference in length, or in the first element that differs."""
     if not isinstance(yours, tuple | list) or len(yours) != len(expected):
-        return f"yours {show(yours)}, expected {show(expected)}"
+        return f"yours {short_form(yours)}, expected {short_form(expected)}"
     for index, pair in enumerate(zip(yours, expected)):
-        if message := difference(*pair, tolerance):
+        if message := describe_difference(*pair, tolerance):
             return f"in part {index} of the result, {message}"
     return None
 
 
-def show(value: Any) -> str:
+def short_form(value: Any) -> str:
     """A short form of an outcome for a message."""
     match value:
         case Raised(error=error):

@@ -9,32 +9,34 @@ from torch import Tensor, nn
 from gpt_lib.check.exercise import Exercise
 from gpt_lib.check.toys import ToyModel
 
-Cut = Callable[[Tensor], Tensor]  # sorted probabilities (..., V) -> bool, True: cut
+CutFunction = Callable[
+    [Tensor], Tensor
+]  # sorted probabilities (..., V) -> bool, True: cut
 
 
-def piece_at(bar: Tensor, u: Tensor | float) -> Tensor:
+def piece_index_at(bar: Tensor, u: Tensor | float) -> Tensor:
     """Which piece of a bar (..., V), in the order of the bar, holds u (...)."""
     ends = bar.cumsum(dim=-1)
     u = torch.as_tensor(u, dtype=bar.dtype)
     return (ends <= u[..., None] * ends[..., -1:]).sum(dim=-1)
 
 
-def inverse_cdf(
+def reference_sample(
     probabilities: Tensor, u: Tensor | float, descending: bool = True, early: int = 0
 ) -> Tensor:
     """Solution: the id whose piece of the bar holds u, the likeliest piece first."""
     ranked, order = probabilities.sort(dim=-1, descending=descending, stable=True)
-    rank = (piece_at(ranked, u) - early).clamp(min=0)
+    rank = (piece_index_at(ranked, u) - early).clamp(min=0)
     return order.gather(-1, rank[..., None]).squeeze(-1)
 
 
-def rank_not_id(probabilities: Tensor, u: Tensor | float) -> Tensor:
+def mistake_rank_not_id(probabilities: Tensor, u: Tensor | float) -> Tensor:
     """Mistake: the rank is given back, not the id that has it."""
-    return piece_at(probabilities.sort(dim=-1, descending=True).values, u)
+    return piece_index_at(probabilities.sort(dim=-1, descending=True).values, u)
 
 
 sample = Exercise(
-    solution=inverse_cdf,
+    solution=reference_sample,
     inputs=lambda: [
         (torch.tensor([0.2, 0.5, 0.3]), 0.1),
         (torch.tensor([0.2, 0.5, 0.3]), 0.6),
@@ -44,19 +46,21 @@ sample = Exercise(
     ],
     mistakes={
         "rank": (
-            rank_not_id,
+            mistake_rank_not_id,
             "That is the rank in the sorted bar. Whose piece is it? `order[rank]`.",
         ),
         "not sorted": (
-            piece_at,
+            lambda probabilities, u: piece_index_at(probabilities, u),
             "Your bar is in the order of the ids. Sort it first, likeliest first.",
         ),
         "rising": (
-            lambda probabilities, u: inverse_cdf(probabilities, u, descending=False),
+            lambda probabilities, u: reference_sample(
+                probabilities, u, descending=False
+            ),
             "Your bar begins with the least likely. `descending=True`.",
         ),
         "one too early": (
-            lambda probabilities, u: inverse_cdf(probabilities, u, early=1),
+            lambda probabilities, u: reference_sample(probabilities, u, early=1),
             "One too early: the token is the first whose end lies beyond u.",
         ),
         "always the likeliest": (
@@ -70,50 +74,52 @@ sample = Exercise(
 )
 
 
-def nucleus(logits: Tensor, p: float) -> Tensor:
+def reference_keep_top_p(logits: Tensor, p: float) -> Tensor:
     """Solution: cut where the likelier ones cover p already."""
     if not 0 < p <= 1:
         raise ValueError(f"top_p={p} must be above 0 and at most 1")
     if p == 1:
         return logits
-    return cut_ranked(logits, lambda ranked: ranked.cumsum(-1) - ranked >= p)
+    return mask_sorted_logits(logits, lambda ranked: ranked.cumsum(-1) - ranked >= p)
 
 
-def cut_ranked(logits: Tensor, cut: Cut, descending: bool = True) -> Tensor:
+def mask_sorted_logits(
+    logits: Tensor, cut: CutFunction, descending: bool = True
+) -> Tensor:
     """Logits with −∞ where `cut` is True of the sorted probabilities."""
     ranked, order = logits.sort(dim=-1, descending=descending, stable=True)
     remaining = ranked.masked_fill(cut(ranked.softmax(dim=-1)), -torch.inf)
     return logits.scatter(-1, order, remaining)
 
 
-def sum_over_the_batch(logits: Tensor, p: float) -> Tensor:
+def mistake_cumulative_sum_over_batch(logits: Tensor, p: float) -> Tensor:
     """Mistake: one running sum for all rows."""
 
     def cut(probabilities: Tensor) -> Tensor:
         flat = probabilities.flatten()
         return (flat.cumsum(0) - flat >= p).view_as(probabilities)
 
-    return cut_ranked(logits, cut)
+    return mask_sorted_logits(logits, cut)
 
 
-def first_row_for_all(logits: Tensor, p: float) -> Tensor:
+def mistake_mask_of_first_row_for_all(logits: Tensor, p: float) -> Tensor:
     """Mistake: what is cut in the first row is cut in all."""
-    first_row = nucleus(logits, p).flatten(0, -2)[0]
+    first_row = reference_keep_top_p(logits, p).flatten(0, -2)[0]
     return logits.masked_fill(first_row.isinf(), -torch.inf)
 
 
-def still_sorted(logits: Tensor, p: float) -> Tensor:
+def mistake_logits_left_sorted(logits: Tensor, p: float) -> Tensor:
     """Mistake: never brought back to the order of the ids."""
-    return nucleus(logits.sort(dim=-1, descending=True).values, p)
+    return reference_keep_top_p(logits.sort(dim=-1, descending=True).values, p)
 
 
-def mask_of_sorted_row(logits: Tensor, p: float) -> Tensor:
+def mistake_mask_of_sorted_row(logits: Tensor, p: float) -> Tensor:
     """Mistake: the mask of the sorted row is laid over the unsorted one."""
-    ranked = nucleus(logits.sort(dim=-1, descending=True).values, p)
+    ranked = reference_keep_top_p(logits.sort(dim=-1, descending=True).values, p)
     return logits.masked_fill(ranked.isinf(), -torch.inf)
 
 
-def top_p_inputs() -> list[tuple]:
+def keep_top_p_inputs() -> list[tuple]:
     """A row by hand, a flat and a steep row, and a random batch."""
     generator = torch.Generator().manual_seed(0)
     by_hand = torch.tensor([[0.15, 0.5, 0.05, 0.3]]).log()
@@ -123,34 +129,34 @@ def top_p_inputs() -> list[tuple]:
 
 
 keep_top_p = Exercise(
-    solution=nucleus,
-    inputs=top_p_inputs,
+    solution=reference_keep_top_p,
+    inputs=keep_top_p_inputs,
     mistakes={
         "last one lost": (
-            lambda logits, p: cut_ranked(
+            lambda logits, p: mask_sorted_logits(
                 logits, lambda c: (c.cumsum(-1) > p) & (c.cumsum(-1) > c)
             ),
             "The id that reaches p is missing: without it the rest has less than p.",
         ),
         "nothing left": (
-            lambda logits, p: cut_ranked(logits, lambda c: c.cumsum(-1) > p),
+            lambda logits, p: mask_sorted_logits(logits, lambda c: c.cumsum(-1) > p),
             "Where the likeliest alone has more than p you cut it, too: nothing is"
             " left. Count only what the *likelier* ones cover.",
         ),
         "leaks across the batch": (
-            sum_over_the_batch,
+            mistake_cumulative_sum_over_batch,
             "Your running sum runs from one row into the next. `dim=-1`.",
         ),
         "first row for all": (
-            first_row_for_all,
+            mistake_mask_of_first_row_for_all,
             "Every row is cut where the first one is. Each row has its own order.",
         ),
         "still sorted": (
-            still_sorted,
+            mistake_logits_left_sorted,
             "Your logits are still sorted: bring them back, `scatter(-1, order, …)`.",
         ),
         "mask of the sorted": (
-            mask_of_sorted_row,
+            mistake_mask_of_sorted_row,
             "The mask belongs to the sorted row, but you laid it over the unsorted"
             " one: cut first, then `scatter`.",
         ),
@@ -161,13 +167,13 @@ keep_top_p = Exercise(
             "You compare each probability with 1 − p. Top-p looks at *sums*.",
         ),
         "least likely kept": (
-            lambda logits, p: cut_ranked(
+            lambda logits, p: mask_sorted_logits(
                 logits, lambda c: c.cumsum(-1) - c >= p, descending=False
             ),
             "You kept the least likely. Sort with `descending=True`.",
         ),
         "zero, not −∞": (
-            lambda logits, p: nucleus(logits, p).nan_to_num(neginf=0.0),
+            lambda logits, p: reference_keep_top_p(logits, p).nan_to_num(neginf=0.0),
             "A logit of 0 is not a probability of 0: e⁰ = 1. Cut with −∞.",
         ),
     },
@@ -176,7 +182,9 @@ keep_top_p = Exercise(
 )
 
 
-def penalized(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
+def reference_penalize_repetition(
+    logits: Tensor, ids: Tensor, penalty: float
+) -> Tensor:
     """Solution: divide what is positive, multiply what is negative."""
     if not penalty > 0:
         raise ValueError(f"repetition_penalty={penalty} must be above 0")
@@ -185,36 +193,44 @@ def penalized(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
     return logits.scatter(-1, ids, smaller)
 
 
-def at_ids(logits: Tensor, ids: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+def change_at_ids(
+    logits: Tensor, ids: Tensor, change: Callable[[Tensor], Tensor]
+) -> Tensor:
     """Logits changed at ids only."""
     return logits.scatter(-1, ids, change(logits.gather(-1, ids)))
 
 
-def once_per_occurrence(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
+def mistake_once_per_occurrence(logits: Tensor, ids: Tensor, penalty: float) -> Tensor:
     """Mistake: an id that occurs twice is penalized twice."""
     for id in ids.split(1, dim=-1):
-        logits = penalized(logits, id, penalty)
+        logits = reference_penalize_repetition(logits, id, penalty)
     return logits
 
 
 penalize_repetition = Exercise(
-    solution=penalized,
+    solution=reference_penalize_repetition,
     inputs=lambda: [
         (torch.tensor([2.0, -1.0, 0.5]), torch.tensor([0, 1, 1]), 2.0),
         (torch.tensor([0.3, -4.0, 1.5, -0.2, 3.0]), torch.tensor([3, 4, 3, 1]), 1.3),
     ],
     mistakes={
         "divided": (
-            lambda logits, ids, penalty: at_ids(logits, ids, lambda x: x / penalty),
+            lambda logits, ids, penalty: change_at_ids(
+                logits, ids, lambda x: x / penalty
+            ),
             "You divided negative logits, too: −1 / 2 = −0.5 is a reward. Multiply"
             " those.",
         ),
         "multiplied": (
-            lambda logits, ids, penalty: at_ids(logits, ids, lambda x: x * penalty),
+            lambda logits, ids, penalty: change_at_ids(
+                logits, ids, lambda x: x * penalty
+            ),
             "You multiplied positive logits: they grew. Divide those.",
         ),
         "subtracted": (
-            lambda logits, ids, penalty: at_ids(logits, ids, lambda x: x - penalty),
+            lambda logits, ids, penalty: change_at_ids(
+                logits, ids, lambda x: x - penalty
+            ),
             "You subtracted the penalty. The rule of the paper is a factor.",
         ),
         "everyone": (
@@ -224,11 +240,13 @@ penalize_repetition = Exercise(
             "You penalized every token. Only those in `ids` were said.",
         ),
         "twice": (
-            once_per_occurrence,
+            mistake_once_per_occurrence,
             "What was said twice is penalized twice. Once is the rule.",
         ),
         "rewarded": (
-            lambda logits, ids, penalty: penalized(logits, ids, 1 / penalty),
+            lambda logits, ids, penalty: reference_penalize_repetition(
+                logits, ids, 1 / penalty
+            ),
             "Said tokens became *likelier*. Divide the positive, multiply the rest.",
         ),
     },
@@ -237,23 +255,23 @@ penalize_repetition = Exercise(
 )
 
 
-def temperature_and_top_p(logits: Tensor, u: float) -> tuple[int, int]:
+def reference_same_draw(logits: Tensor, u: float) -> tuple[int, int]:
     """Solution: where u lands at temperature 0.2, and where with top-p 0.5."""
-    return ids_at_same_u(logits / 0.2, nucleus(logits, 0.5), u)
+    return ids_at_same_u(logits / 0.2, reference_keep_top_p(logits, 0.5), u)
 
 
 def ids_at_same_u(cold: Tensor, cut: Tensor, u: float) -> tuple[int, int]:
     """The ids on which the same u lands in two rows of logits."""
-    first, second = (inverse_cdf(row.softmax(-1), u).item() for row in (cold, cut))
+    first, second = (reference_sample(row.softmax(-1), u).item() for row in (cold, cut))
     return first, second
 
 
-def min_p_instead(logits: Tensor) -> Tensor:
+def mistake_min_p_instead(logits: Tensor) -> Tensor:
     """Mistake: min-p 0.5 in place of top-p 0.5."""
     return logits.masked_fill(logits < logits.max() - math.log(2), -torch.inf)
 
 
-def logits_with_u() -> list[tuple]:
+def same_draw_inputs() -> list[tuple]:
     """An open choice, a coin toss and a certainty, each with some random numbers."""
     opening = torch.tensor([0.05, 0.14, 0.12, 0.1, 0.08, 0.07, 0.09, 0.35]).log()
     toss = torch.tensor([0.4, 0.59, 0.01]).log()
@@ -266,26 +284,30 @@ def logits_with_u() -> list[tuple]:
 
 
 same_draw = Exercise(
-    solution=temperature_and_top_p,
-    inputs=logits_with_u,
+    solution=reference_same_draw,
+    inputs=same_draw_inputs,
     mistakes={
         "one after the other": (
             lambda logits, u: ids_at_same_u(
-                logits / 0.2, nucleus(logits / 0.2, 0.5), u
+                logits / 0.2, reference_keep_top_p(logits / 0.2, 0.5), u
             ),
             "Your top-p cuts what the temperature has bent already. Each is applied to"
             " the model's own logits.",
         ),
         "multiplied": (
-            lambda logits, u: ids_at_same_u(logits * 0.2, nucleus(logits, 0.5), u),
+            lambda logits, u: ids_at_same_u(
+                logits * 0.2, reference_keep_top_p(logits, 0.5), u
+            ),
             "You multiplied by 0.2: that is temperature 5. Divide.",
         ),
         "swapped": (
-            lambda logits, u: temperature_and_top_p(logits, u)[::-1],
+            lambda logits, u: reference_same_draw(logits, u)[::-1],
             "First the temperature, then top-p.",
         ),
         "compared": (
-            lambda logits, u: ids_at_same_u(logits / 0.2, min_p_instead(logits), u),
+            lambda logits, u: ids_at_same_u(
+                logits / 0.2, mistake_min_p_instead(logits), u
+            ),
             "You kept what has half the probability of the likeliest: that is min-p.",
         ),
         "neither": (
@@ -297,7 +319,7 @@ same_draw = Exercise(
 )
 
 
-def last_row(
+def reference_next_logits(
     model: nn.Module,
     ids: Tensor,
     evaluate: bool = True,
@@ -316,7 +338,7 @@ def last_row(
     return logits
 
 
-def every_position(model: nn.Module, ids: Tensor) -> Tensor:
+def mistake_every_position(model: nn.Module, ids: Tensor) -> Tensor:
     """Mistake: the logits of all positions, not of the last one."""
     was_training = model.training
     logits = model.eval()(ids[:, -model.context :]).detach()
@@ -325,7 +347,7 @@ def every_position(model: nn.Module, ids: Tensor) -> Tensor:
 
 
 next_logits = Exercise(
-    solution=last_row,
+    solution=reference_next_logits,
     inputs=lambda: [
         (ToyModel(6, context=3).eval(), torch.tensor([[0, 3]])),
         (
@@ -335,33 +357,35 @@ next_logits = Exercise(
     ],
     mistakes={
         "dropout left on": (
-            lambda model, ids: last_row(model, ids, evaluate=False),
+            lambda model, ids: reference_next_logits(model, ids, evaluate=False),
             "Dropout was on: the model wrote with holes in it. `model.eval()` first.",
         ),
         "mode not restored": (
-            lambda model, ids: last_row(model, ids, restore=False),
+            lambda model, ids: reference_next_logits(model, ids, restore=False),
             "The model came in training mode and left in evaluation mode: whoever goes"
             " on training it would do so without dropout.",
         ),
         "the beginning": (
-            lambda model, ids: last_row(model, ids, first=True),
+            lambda model, ids: reference_next_logits(model, ids, first=True),
             "You cut off the end. What comes next depends on the *last* ids.",
         ),
         "not cut": (
             lambda model, ids: (
-                model(ids) if ids.size(1) > model.context else last_row(model, ids)
+                model(ids)
+                if ids.size(1) > model.context
+                else reference_next_logits(model, ids)
             ),
             "More ids than the context: give the model the last `model.context`.",
         ),
         "first row": (
             lambda model, ids: (
-                last_row(model, ids),
-                last_row(model, ids[:, -model.context :][:, :1]),
+                reference_next_logits(model, ids),
+                reference_next_logits(model, ids[:, -model.context :][:, :1]),
             )[1],
             "That is the first row: what follows the *first* character. Take the last.",
         ),
         "all rows": (
-            every_position,
+            mistake_every_position,
             "You gave back a row for each position. Only the last one counts.",
         ),
     },

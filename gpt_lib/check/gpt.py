@@ -86,7 +86,7 @@ parameter_count = Exercise(
 )
 
 
-def reference_loss_of_windows(model: nn.Module, windows: Tensor) -> float:
+def reference_next_token_loss(model: nn.Module, windows: Tensor) -> float:
     """Solution: every position predicts the next id."""
     logits = model(windows[:, :-1])
     return cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten()).item()
@@ -97,7 +97,7 @@ def mean_loss(model: nn.Module, x: Tensor, y: Tensor) -> float:
     return cross_entropy(model(x).flatten(0, 1), y.flatten()).item()
 
 
-def loss_inputs() -> list[tuple]:
+def next_token_loss_inputs() -> list[tuple]:
     """Windows of T + 1 ids, for a model in evaluation mode."""
     model = ToyModel(5, context=4).eval()
     return [
@@ -107,8 +107,8 @@ def loss_inputs() -> list[tuple]:
 
 
 next_token_loss = Exercise(
-    solution=reference_loss_of_windows,
-    inputs=loss_inputs,
+    solution=reference_next_token_loss,
+    inputs=next_token_loss_inputs,
     mistakes={
         "targets unshifted": (
             lambda model, windows: mean_loss(model, windows[:, :-1], windows[:, :-1]),
@@ -128,7 +128,7 @@ next_token_loss = Exercise(
         ),
         "sum": (
             lambda model, windows: (
-                reference_loss_of_windows(model, windows) * windows[:, 1:].numel()
+                reference_next_token_loss(model, windows) * windows[:, 1:].numel()
             ),
             "That is the sum of all losses. Divide by how many there are, B · T.",
         ),
@@ -145,7 +145,7 @@ next_token_loss = Exercise(
 )
 
 
-def log_probabilities_before(
+def log_probabilities_by_loop(
     model: nn.Module, ids: Tensor, context: int | None = None, blocks: bool = False
 ) -> Tensor:
     """Log-probabilities (N - 1, V) before each id but the first, by a plain loop."""
@@ -157,42 +157,44 @@ def log_probabilities_before(
     return torch.stack(rows).detach()
 
 
-def reference_next_log_probabilities(model: nn.Module, ids: Tensor) -> Tensor:
+def reference_sliding_log_probabilities(model: nn.Module, ids: Tensor) -> Tensor:
     """Solution: a window that slides, without dropout."""
     was_training = model.training
-    rows = log_probabilities_before(model.eval(), ids)
+    rows = log_probabilities_by_loop(model.eval(), ids)
     model.train(was_training)
     return rows
 
 
-def log_probabilities_with_dropout(model: nn.Module, ids: Tensor) -> Tensor:
+def mistake_log_probabilities_with_dropout(model: nn.Module, ids: Tensor) -> Tensor:
     """Mistake: dropout is on."""
     model.train()
-    return log_probabilities_before(model, ids)
+    return log_probabilities_by_loop(model, ids)
 
 
-next_log_probabilities = Exercise(
-    solution=reference_next_log_probabilities,
+sliding_log_probabilities = Exercise(
+    solution=reference_sliding_log_probabilities,
     inputs=lambda: [
         (ToyModel(5, context=4), torch.tensor([0, 3, 1])),
         (ToyModel(5, context=4), torch.tensor([2, 2, 4, 0, 1, 3, 1, 0, 4])),
     ],
     mistakes={
         "dropout left on": (
-            log_probabilities_with_dropout,
+            mistake_log_probabilities_with_dropout,
             "Dropout is on: the model is asked with holes in it. `model.eval()` first.",
         ),
         "cold starts": (
-            lambda model, ids: log_probabilities_before(model.eval(), ids, blocks=True),
+            lambda model, ids: log_probabilities_by_loop(
+                model.eval(), ids, blocks=True
+            ),
             "You cut the text into blocks, so the first character of each block has no"
             " past. Let the window slide.",
         ),
         "one character": (
-            lambda model, ids: log_probabilities_before(model.eval(), ids, context=1),
+            lambda model, ids: log_probabilities_by_loop(model.eval(), ids, context=1),
             "The model sees only one character. Give it up to `model.context`.",
         ),
         "one less": (
-            lambda model, ids: log_probabilities_before(
+            lambda model, ids: log_probabilities_by_loop(
                 model.eval(), ids, context=model.context - 1
             ),
             "The window is one short: `model.context` ids fit.",
@@ -207,11 +209,11 @@ next_log_probabilities = Exercise(
             "Those are logits. `log_softmax` makes log-probabilities of them.",
         ),
         "probabilities": (
-            lambda model, ids: reference_next_log_probabilities(model, ids).exp(),
+            lambda model, ids: reference_sliding_log_probabilities(model, ids).exp(),
             "Those are probabilities. Give back their logarithms: `log_softmax`.",
         ),
         "one late": (
-            lambda model, ids: log_probabilities_before(
+            lambda model, ids: log_probabilities_by_loop(
                 model.eval(), torch.cat([ids[1:], ids[:1]])
             ),
             "Row 0 is about the id at 1, and is made from the id at 0 alone. Yours"
@@ -219,5 +221,5 @@ next_log_probabilities = Exercise(
         ),
     },
     praise="what the model expected, each time with all the past it can hold.",
-    part="next_log_probabilities",
+    part="sliding_log_probabilities",
 )

@@ -84,7 +84,7 @@ merge_heads = Exercise(
     part="merge_heads",
 )
 
-Mix = Callable[[Tensor], Tensor]
+MixFunction = Callable[[Tensor], Tensor]
 
 
 def running_sum_relu(x: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ def running_sum_relu(x: Tensor) -> Tensor:
 
 
 def reference_embed_and_mix(
-    ids: Tensor, embed: Tensor, position_embedding: Tensor, mix: Mix
+    ids: Tensor, embed: Tensor, position_embedding: Tensor, mix: MixFunction
 ) -> Tensor:
     """Solution: token and position embeddings are added, then mixed."""
     return mix(embed[ids] + position_embedding[: ids.size(1)])

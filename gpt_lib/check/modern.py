@@ -55,7 +55,7 @@ def reference_apply_rotary(
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
 
 
-def neighbours_paired(x: Tensor, angle: Tensor) -> Tensor:
+def mistake_neighbours_paired(x: Tensor, angle: Tensor) -> Tensor:
     """Mistake: component 2i turns with 2i + 1."""
     angles = torch.arange(len(x))[:, None] * angle
     a, b = x[:, 0::2], x[:, 1::2]
@@ -63,7 +63,7 @@ def neighbours_paired(x: Tensor, angle: Tensor) -> Tensor:
     return torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-1).flatten(1)
 
 
-def both_sines_positive(x: Tensor, angle: Tensor) -> Tensor:
+def mistake_both_sines_positive(x: Tensor, angle: Tensor) -> Tensor:
     """Mistake: both halves get plus."""
     angles = torch.arange(len(x))[:, None] * angle
     a, b = x.chunk(2, dim=-1)
@@ -71,7 +71,7 @@ def both_sines_positive(x: Tensor, angle: Tensor) -> Tensor:
     return torch.cat([a * cos + b * sin, b * cos + a * sin], dim=-1)
 
 
-def vectors_and_angles(count: int, size: int) -> tuple[Tensor, Tensor]:
+def apply_rotary_inputs(count: int, size: int) -> tuple[Tensor, Tensor]:
     """Vectors (T, H), and an angle for each pair of components (H/2,)."""
     generator = torch.Generator().manual_seed(size)
     x = torch.randn(count, size, generator=generator)
@@ -80,7 +80,7 @@ def vectors_and_angles(count: int, size: int) -> tuple[Tensor, Tensor]:
 
 apply_rotary = Exercise(
     solution=reference_apply_rotary,
-    inputs=lambda: [vectors_and_angles(3, 2), vectors_and_angles(5, 8)],
+    inputs=lambda: [apply_rotary_inputs(3, 2), apply_rotary_inputs(5, 8)],
     mistakes={
         "the other way": (
             lambda x, angle: reference_apply_rotary(x, angle, sign=-1.0),
@@ -91,11 +91,11 @@ apply_rotary = Exercise(
             "The first row has position 0, and does not turn.",
         ),
         "neighbours": (
-            neighbours_paired,
+            mistake_neighbours_paired,
             "You paired neighbours, 2i with 2i + 1; component i turns with i + H/2.",
         ),
         "longer": (
-            both_sines_positive,
+            mistake_both_sines_positive,
             "Your vectors change their length: one of the two sines is negative.",
         ),
         "all alike": (

@@ -6,7 +6,7 @@ from torch import Tensor
 from gpt_lib.check.exercise import Exercise
 
 
-def reference_average(
+def reference_bias_corrected_average(
     gradients: list[Tensor], beta: float, power: int | None = None
 ) -> Tensor:
     """Solution: the average, divided by what the start at zero took away."""
@@ -16,7 +16,7 @@ def reference_average(
     return average / (1 - beta ** (len(gradients) if power is None else power))
 
 
-def beta_swapped(gradients: list[Tensor], beta: float) -> Tensor:
+def mistake_beta_swapped(gradients: list[Tensor], beta: float) -> Tensor:
     """Mistake: the new gradient gets beta."""
     average = torch.zeros_like(gradients[0])
     for gradient in gradients:
@@ -24,12 +24,14 @@ def beta_swapped(gradients: list[Tensor], beta: float) -> Tensor:
     return average / (1 - (1 - beta) ** len(gradients))
 
 
-def not_corrected(gradients: list[Tensor], beta: float) -> Tensor:
+def mistake_not_corrected(gradients: list[Tensor], beta: float) -> Tensor:
     """Mistake: no correction."""
-    return reference_average(gradients, beta) * (1 - beta ** len(gradients))
+    return reference_bias_corrected_average(gradients, beta) * (
+        1 - beta ** len(gradients)
+    )
 
 
-def gradients_and_betas() -> list[tuple[list[Tensor], float]]:
+def bias_corrected_average_inputs() -> list[tuple[list[Tensor], float]]:
     """Lists of 1, 3 and 6 gradients, each with a beta."""
     generator = torch.Generator().manual_seed(4)
     return [
@@ -38,26 +40,28 @@ def gradients_and_betas() -> list[tuple[list[Tensor], float]]:
     ]
 
 
-average = Exercise(
-    solution=reference_average,
-    inputs=gradients_and_betas,
+bias_corrected_average = Exercise(
+    solution=reference_bias_corrected_average,
+    inputs=bias_corrected_average_inputs,
     mistakes={
         "not corrected": (
-            not_corrected,
+            mistake_not_corrected,
             "The average starts at zero, so it is small at first: divide by 1 − βᵗ.",
         ),
         "corrected as after one": (
-            lambda gradients, beta: reference_average(gradients, beta, power=1),
+            lambda gradients, beta: reference_bias_corrected_average(
+                gradients, beta, power=1
+            ),
             "You divide by 1 − β whatever the number of gradients: t counts them.",
         ),
         "one step off": (
-            lambda gradients, beta: reference_average(
+            lambda gradients, beta: reference_bias_corrected_average(
                 gradients, beta, len(gradients) + 1
             ),
             "Your t is one too large: after the first gradient it is 1.",
         ),
         "swapped": (
-            beta_swapped,
+            mistake_beta_swapped,
             "The old average keeps β, the new gradient gets 1 − β; you swapped them.",
         ),
         "plain mean": (
@@ -69,19 +73,19 @@ average = Exercise(
 )
 
 
-def reference_newton_schulz(x: Tensor, a: float, b: float, c: float) -> Tensor:
+def reference_newton_schulz_step(x: Tensor, a: float, b: float, c: float) -> Tensor:
     """Solution: an odd polynomial of a matrix."""
     square = x @ x.mT
     return a * x + (b * square + c * square @ square) @ x
 
 
-def elementwise_powers(x: Tensor, a: float, b: float, c: float) -> Tensor:
+def mistake_elementwise_powers(x: Tensor, a: float, b: float, c: float) -> Tensor:
     """Mistake: powers of the numbers, not of the matrix."""
     return a * x + b * x**3 + c * x**5
 
 
-newton_schulz = Exercise(
-    solution=reference_newton_schulz,
+newton_schulz_step = Exercise(
+    solution=reference_newton_schulz_step,
     inputs=lambda: [
         (torch.tensor([[0.6, 0.0], [0.0, 0.2]]), 3.0, -3.0, 1.0),
         (torch.arange(6.0).view(2, 3) / 9, 2.0, -1.5, 0.5),
@@ -89,23 +93,23 @@ newton_schulz = Exercise(
     ],
     mistakes={
         "number by number": (
-            elementwise_powers,
+            mistake_elementwise_powers,
             "You raised each number to a power; products of the matrix are meant.",
         ),
         "no fifth power": (
-            lambda x, a, b, c: reference_newton_schulz(x, a, b, 0.0),
+            lambda x, a, b, c: reference_newton_schulz_step(x, a, b, 0.0),
             "The term with c is missing.",
         ),
         "c for the third": (
-            lambda x, a, b, c: reference_newton_schulz(x, a, c, b),
+            lambda x, a, b, c: reference_newton_schulz_step(x, a, c, b),
             "b belongs to (XXᵀ)X and c to (XXᵀ)²X; you swapped them.",
         ),
         "without X": (
-            lambda x, a, b, c: reference_newton_schulz(x, a, 0.0, 0.0),
+            lambda x, a, b, c: reference_newton_schulz_step(x, a, 0.0, 0.0),
             "Only aX is left: add the two other terms.",
         ),
         "square once": (
-            lambda x, a, b, c: reference_newton_schulz(x, a, b + c, 0.0),
+            lambda x, a, b, c: reference_newton_schulz_step(x, a, b + c, 0.0),
             "c comes with the *square* of XXᵀ.",
         ),
     },

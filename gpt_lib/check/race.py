@@ -14,7 +14,7 @@ def reference_ngram_ids(
     return (ids.unfold(-1, length, step) * base**powers).sum(-1)
 
 
-def last_digit_counts_most(ids: Tensor, length: int, base: int) -> Tensor:
+def mistake_last_digit_counts_most(ids: Tensor, length: int, base: int) -> Tensor:
     """Mistake: the powers rise from left to right."""
     powers = base ** torch.arange(length, device=ids.device)
     return (ids.unfold(-1, length, 1) * powers).sum(-1)
@@ -29,7 +29,7 @@ ngram_ids = Exercise(
     ],
     mistakes={
         "read backwards": (
-            last_digit_counts_most,
+            mistake_last_digit_counts_most,
             "Your last id counts most: the first one gets the highest power.",
         ),
         "digits added up": (
@@ -54,7 +54,7 @@ ngram_ids = Exercise(
 )
 
 
-def reference_interpolate(
+def reference_interpolate_ngrams(
     counts: Tensor, shorter: Tensor, discount: float = 0.9
 ) -> Tensor:
     """Solution: what is taken from the counts goes to the shorter context."""
@@ -64,7 +64,7 @@ def reference_interpolate(
     return torch.where(total > 0, probabilities / total.clamp(min=1), shorter)
 
 
-def discount_not_taken(
+def mistake_discount_not_taken(
     counts: Tensor, shorter: Tensor, discount: float = 0.9
 ) -> Tensor:
     """Mistake: the discount is given, but not taken."""
@@ -74,7 +74,7 @@ def discount_not_taken(
     return torch.where(total > 0, (counts + distributed) / total.clamp(min=1), shorter)
 
 
-def one_discount_for_all_kinds(
+def mistake_discount_given_once(
     counts: Tensor, shorter: Tensor, discount: float = 0.9
 ) -> Tensor:
     """Mistake: one discount is handed on, however many were taken."""
@@ -83,7 +83,7 @@ def one_discount_for_all_kinds(
     return torch.where(total > 0, probabilities / total.clamp(min=1), shorter)
 
 
-def discounted_below_zero(
+def mistake_discounted_below_zero(
     counts: Tensor, shorter: Tensor, discount: float = 0.9
 ) -> Tensor:
     """Mistake: what was not counted is discounted, too."""
@@ -93,22 +93,26 @@ def discounted_below_zero(
     return torch.where(total > 0, probabilities / total.clamp(min=1), shorter)
 
 
-def discount_lost(counts: Tensor, shorter: Tensor, discount: float = 0.9) -> Tensor:
+def mistake_discount_lost(
+    counts: Tensor, shorter: Tensor, discount: float = 0.9
+) -> Tensor:
     """Mistake: the discount is lost."""
     total = counts.sum(-1, keepdim=True)
     probabilities = (counts - discount).clamp(min=0)
     return torch.where(total > 0, probabilities / total.clamp(min=1), shorter)
 
 
-def zero_where_never_seen(
+def mistake_zero_where_never_seen(
     counts: Tensor, shorter: Tensor, discount: float = 0.9
 ) -> Tensor:
     """Mistake: a context that was never seen is not left to the shorter one."""
     is_known = counts.sum(-1, keepdim=True) > 0
-    return torch.where(is_known, reference_interpolate(counts, shorter, discount), 0.0)
+    return torch.where(
+        is_known, reference_interpolate_ngrams(counts, shorter, discount), 0.0
+    )
 
 
-def counts_and_shorter() -> list[tuple[Tensor, Tensor, float]]:
+def interpolate_ngrams_inputs() -> list[tuple[Tensor, Tensor, float]]:
     """Counts of three characters after seen and unseen contexts."""
     shorter = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.2, 0.5, 0.3]])
     counts = torch.tensor([[8.0, 2, 0], [0, 1, 0], [0, 0, 0]])
@@ -119,57 +123,57 @@ def counts_and_shorter() -> list[tuple[Tensor, Tensor, float]]:
     ]
 
 
-interpolate = Exercise(
-    solution=reference_interpolate,
-    inputs=counts_and_shorter,
+interpolate_ngrams = Exercise(
+    solution=reference_interpolate_ngrams,
+    inputs=interpolate_ngrams_inputs,
     mistakes={
         "not taken": (
-            discount_not_taken,
+            mistake_discount_not_taken,
             "You give the discount away without taking it from the counts:"
             " the probabilities sum to more than 1.",
         ),
         "given once": (
-            one_discount_for_all_kinds,
+            mistake_discount_given_once,
             "Each kind of character gave a discount: hand on discount · kinds.",
         ),
         "below zero": (
-            discounted_below_zero,
+            mistake_discounted_below_zero,
             "A character that was never counted has nothing to give: not below 0.",
         ),
         "nothing given": (
-            discount_lost,
+            mistake_discount_lost,
             "The discount is lost: the probabilities sum to less than 1."
             " Hand it to the shorter context.",
         ),
         "never seen": (
-            zero_where_never_seen,
+            mistake_zero_where_never_seen,
             "Where the total is 0, the shorter context's answer is all there is.",
         ),
     },
     praise="what was taken is handed on, and the probabilities sum to 1.",
-    part="interpolate",
+    part="interpolate_ngrams",
 )
 
 
-def reference_continuations(ids: Tensor, vocab_size: int) -> Tensor:
+def reference_continuation_counts(ids: Tensor, vocab_size: int) -> Tensor:
     """Solution: each different pair counts once, for its second character."""
     pairs = (ids[:-1] * vocab_size + ids[1:]).unique()
     return (pairs % vocab_size).bincount(minlength=vocab_size)
 
 
-def every_pair_counted(ids: Tensor, vocab_size: int) -> Tensor:
+def mistake_every_pair_counted(ids: Tensor, vocab_size: int) -> Tensor:
     """Mistake: how often a character comes after another one."""
     return ids[1:].bincount(minlength=vocab_size)
 
 
-def followers_counted(ids: Tensor, vocab_size: int) -> Tensor:
+def mistake_followers_counted(ids: Tensor, vocab_size: int) -> Tensor:
     """Mistake: how many different characters come after it."""
     pairs = (ids[:-1] * vocab_size + ids[1:]).unique()
     return (pairs // vocab_size).bincount(minlength=vocab_size)
 
 
-continuations = Exercise(
-    solution=reference_continuations,
+continuation_counts = Exercise(
+    solution=reference_continuation_counts,
     inputs=lambda: [
         (torch.tensor([0, 1, 0, 2, 0, 1, 0]), 3),
         (torch.tensor([3, 3, 3, 1, 0, 1, 2, 0, 3]), 5),
@@ -177,29 +181,29 @@ continuations = Exercise(
     ],
     mistakes={
         "every pair counted": (
-            every_pair_counted,
+            mistake_every_pair_counted,
             "You counted how often it comes; a pair that occurs again adds nothing.",
         ),
         "followers": (
-            followers_counted,
+            mistake_followers_counted,
             "You counted what comes *after* it; count what comes before.",
         ),
         "from end to beginning": (
-            lambda ids, vocab_size: reference_continuations(
+            lambda ids, vocab_size: reference_continuation_counts(
                 torch.cat([ids[-1:], ids]), vocab_size
             ),
             "Nothing comes before the first character: N ids make N − 1 pairs.",
         ),
         "too few rows": (
-            lambda ids, vocab_size: reference_continuations(ids, vocab_size)[
+            lambda ids, vocab_size: reference_continuation_counts(ids, vocab_size)[
                 : int(ids.max()) + 1
             ],
             "A character that never occurs has a 0, too: `minlength=vocab_size`.",
         ),
         "divided": (
             lambda ids, vocab_size: (
-                reference_continuations(ids, vocab_size)
-                / reference_continuations(ids, vocab_size).sum()
+                reference_continuation_counts(ids, vocab_size)
+                / reference_continuation_counts(ids, vocab_size).sum()
             ),
             "You divided by the sum; the counts are asked for.",
         ),

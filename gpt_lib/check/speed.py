@@ -44,13 +44,13 @@ intensity = Exercise(
 )
 
 
-def reference_bfloat16(pattern: int) -> int:
+def reference_round_to_bfloat16(pattern: int) -> int:
     """Solution: to the nearest, and half way to the even one."""
     upper, lower = pattern >> 16, pattern & 0xFFFF
     return upper + (lower > 0x8000 or (lower == 0x8000 and upper % 2 == 1))
 
 
-def bit_patterns() -> list[tuple[int]]:
+def round_to_bfloat16_inputs() -> list[tuple[int]]:
     """The bits of some numbers, among them ties to both sides."""
     numbers = (1.0, 3.14159274, -0.1, 1e-30)
     patterns = [struct.unpack(">I", struct.pack(">f", n))[0] for n in numbers]
@@ -58,9 +58,9 @@ def bit_patterns() -> list[tuple[int]]:
     return [(pattern,) for pattern in (*patterns, *ties)]
 
 
-bfloat16 = Exercise(
-    solution=reference_bfloat16,
-    inputs=bit_patterns,
+round_to_bfloat16 = Exercise(
+    solution=reference_round_to_bfloat16,
+    inputs=round_to_bfloat16_inputs,
     mistakes={
         "cut off": (
             lambda pattern: pattern >> 16,
@@ -97,7 +97,7 @@ bfloat16 = Exercise(
 )
 
 
-def reference_accumulate_gradients(
+def reference_accumulated_gradients(
     model: nn.Module,
     x: Tensor,
     y: Tensor,
@@ -113,7 +113,7 @@ def reference_accumulate_gradients(
         (cross_entropy(model(part), target) * weight).backward()
 
 
-def gradients_of_last_part(
+def mistake_gradients_of_last_part(
     model: nn.Module, x: Tensor, y: Tensor, micro_batches: int
 ) -> None:
     """Mistake: the gradient is cleared before each part."""
@@ -122,7 +122,7 @@ def gradients_of_last_part(
         (cross_entropy(model(part), target) * len(part) / len(x)).backward()
 
 
-def gradient_inputs(
+def accumulated_gradients_inputs(
     count: int, micro_batches: int
 ) -> tuple[nn.Module, Tensor, Tensor, int]:
     """A small model with an old gradient, `count` rows and their targets."""
@@ -142,22 +142,22 @@ def gradients_after(function: Callable[..., None], arguments: tuple) -> list[Ten
     return [parameter.grad for parameter in arguments[0].parameters()]
 
 
-gradients = Exercise(
-    solution=reference_accumulate_gradients,
+accumulated_gradients = Exercise(
+    solution=reference_accumulated_gradients,
     inputs=lambda: [
-        gradient_inputs(6, 1),
-        gradient_inputs(6, 3),
-        gradient_inputs(5, 2),
+        accumulated_gradients_inputs(6, 1),
+        accumulated_gradients_inputs(6, 3),
+        accumulated_gradients_inputs(5, 2),
     ],
     mistakes={
         "summed": (
-            lambda *arguments: reference_accumulate_gradients(
+            lambda *arguments: reference_accumulated_gradients(
                 *arguments, fraction=lambda part: 1.0
             ),
             "You added the parts' means: with 3 parts that is about 3 times too much.",
         ),
         "mean of means": (
-            lambda model, x, y, micro_batches: reference_accumulate_gradients(
+            lambda model, x, y, micro_batches: reference_accumulated_gradients(
                 model,
                 x,
                 y,
@@ -167,15 +167,17 @@ gradients = Exercise(
             "Every part counts the same, but the last one may have fewer rows.",
         ),
         "last part only": (
-            gradients_of_last_part,
+            mistake_gradients_of_last_part,
             "You clear the gradient before each part: only the last one is left.",
         ),
         "sum over rows": (
-            lambda *arguments: reference_accumulate_gradients(*arguments, fraction=len),
+            lambda *arguments: reference_accumulated_gradients(
+                *arguments, fraction=len
+            ),
             "That is the gradient of the sum over the rows; the mean is asked for.",
         ),
         "old gradient": (
-            lambda *arguments: reference_accumulate_gradients(*arguments, clear=False),
+            lambda *arguments: reference_accumulated_gradients(*arguments, clear=False),
             "What was in `.grad` before is still there: clear it first.",
         ),
     },

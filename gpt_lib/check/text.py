@@ -5,11 +5,11 @@ from torch import Tensor
 
 from gpt_lib.check.exercise import Exercise
 
-Pair = tuple[Tensor, Tensor]
-Parts = tuple[Tensor, Tensor, Tensor]  # training, validation, test
+InputsAndTargets = tuple[Tensor, Tensor]
+TrainValidationTest = tuple[Tensor, Tensor, Tensor]  # training, validation, test
 
 
-def reference_inputs_and_targets(window: Tensor) -> Pair:
+def reference_inputs_and_targets(window: Tensor) -> InputsAndTargets:
     """Solution: the inputs, and the same ids moved by one."""
     return window[..., :-1], window[..., 1:]
 
@@ -46,7 +46,9 @@ inputs_and_targets = Exercise(
 )
 
 
-def reference_split(ids: Tensor, context: int = 1) -> Parts:
+def reference_train_validation_test_split(
+    ids: Tensor, context: int = 1
+) -> TrainValidationTest:
     """Solution: one cut at nine tenths; a text that is too short is an error."""
     cut = int(0.9 * len(ids))
     if min(cut, len(ids) - cut) < context + 1:
@@ -58,34 +60,34 @@ def reference_split(ids: Tensor, context: int = 1) -> Parts:
     return ids[:cut], ids[cut:], ids[cut:]
 
 
-def hold_out_every_tenth(ids: Tensor, context: int = 1) -> Parts:
+def mistake_hold_out_every_tenth(ids: Tensor, context: int = 1) -> TrainValidationTest:
     """Mistake: the ids held out are neighbours of those in training."""
     held_out = torch.arange(len(ids)) % 10 == 9
     return ids[~held_out], ids[held_out], ids[held_out]
 
 
-def hold_out_too_little(ids: Tensor, context: int = 1) -> Parts:
+def mistake_hold_out_too_little(ids: Tensor, context: int = 1) -> TrainValidationTest:
     """Mistake: the first id after the cut is in no part."""
-    train, validation, test = reference_split(ids)
+    train, validation, test = reference_train_validation_test_split(ids)
     return train, validation[1:], test[1:]
 
 
-def train_on_everything(ids: Tensor, context: int = 1) -> Parts:
+def mistake_train_on_everything(ids: Tensor, context: int = 1) -> TrainValidationTest:
     """Mistake: the parts held out are in the training part, too."""
-    return ids, *reference_split(ids)[1:]
+    return ids, *reference_train_validation_test_split(ids)[1:]
 
 
 train_validation_test_split = Exercise(
-    solution=reference_split,
+    solution=reference_train_validation_test_split,
     inputs=lambda: [(torch.arange(100),), (torch.arange(57) * 3,)],
     mistakes={
         "overlap": (
-            train_on_everything,
+            mistake_train_on_everything,
             "Your validation part is also in the training part: the exam was handed out"
             " with the homework.",
         ),
         "swapped": (
-            lambda ids, context=1: reference_split(ids)[::-1],
+            lambda ids, context=1: reference_train_validation_test_split(ids)[::-1],
             "The parts are swapped: the long one, for training, comes first.",
         ),
         "a tenth for training": (
@@ -97,16 +99,16 @@ train_validation_test_split = Exercise(
             "You train on a tenth and validate on the rest: it is the other way round.",
         ),
         "every tenth": (
-            hold_out_every_tenth,
+            mistake_hold_out_every_tenth,
             "Every tenth character is hidden between two visible neighbours, which give"
             " it away. Hide one long piece at the end instead.",
         ),
         "one lost": (
-            hold_out_too_little,
+            mistake_hold_out_too_little,
             "One character is in no part. The slices `[:cut]` and `[cut:]` meet.",
         ),
         "no test": (
-            lambda ids, context=1: reference_split(ids)[:2],
+            lambda ids, context=1: reference_train_validation_test_split(ids)[:2],
             "The third part is missing: return the last tenth twice, for validation and"
             " for the test.",
         ),
@@ -127,7 +129,9 @@ def reference_unigram_loss(train: Tensor, validation: Tensor, vocab_size: int) -
     return add_one_loss(train, validation[1:], vocab_size)
 
 
-def count_from_zero(train: Tensor, validation: Tensor, vocab_size: int) -> float:
+def mistake_without_add_one_smoothing(
+    train: Tensor, validation: Tensor, vocab_size: int
+) -> float:
     """Mistake: counts start at zero."""
     counts = train.bincount(minlength=vocab_size)
     return -(counts / counts.sum()).log()[validation[1:].long()].mean().item()
@@ -174,7 +178,7 @@ unigram_loss = Exercise(
             "The sign is wrong: log p is negative, and surprise is −log p.",
         ),
         "unsmoothed": (
-            count_from_zero,
+            mistake_without_add_one_smoothing,
             "A character that `train` lacks gets probability 0, and the loss becomes"
             " infinite. Start every count at one.",
         ),

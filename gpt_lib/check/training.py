@@ -31,7 +31,7 @@ def reference_learning_rate(step: int, config: Config) -> float:
     return config.learning_rate * fraction
 
 
-def schedule_inputs() -> list[tuple]:
+def learning_rate_inputs() -> list[tuple]:
     """Steps within and after the warm-up, and the last one, in two schedules."""
     first = Config(steps=100, learning_rate=0.5, warmup_steps=10, final_lr_fraction=0.1)
     second = Config(steps=21, learning_rate=2.0, warmup_steps=0, final_lr_fraction=0.25)
@@ -40,12 +40,12 @@ def schedule_inputs() -> list[tuple]:
     ]
 
 
-def skip_warmup(step: int, config: Config) -> float:
+def mistake_skip_warmup(step: int, config: Config) -> float:
     """Mistake: the cosine begins at the first step."""
     return reference_learning_rate(step, Config(**vars(config) | {"warmup_steps": 0}))
 
 
-def rising_cosine(step: int, config: Config) -> float:
+def mistake_rising_cosine(step: int, config: Config) -> float:
     """Mistake: the cosine is upside down."""
     if step < config.warmup_steps:
         return reference_learning_rate(step, config)
@@ -54,7 +54,7 @@ def rising_cosine(step: int, config: Config) -> float:
     return highest + lowest - reference_learning_rate(step, config)
 
 
-def linear_decay(step: int, config: Config) -> float:
+def mistake_linear_decay(step: int, config: Config) -> float:
     """Mistake: a straight line instead of the cosine."""
     if step < config.warmup_steps:
         return reference_learning_rate(step, config)
@@ -62,7 +62,7 @@ def linear_decay(step: int, config: Config) -> float:
     return config.learning_rate * (1 - (1 - config.final_lr_fraction) * progress)
 
 
-def warmup_from_zero(step: int, config: Config) -> float:
+def mistake_warmup_from_zero(step: int, config: Config) -> float:
     """Mistake: step 0 has learning rate 0."""
     if step < config.warmup_steps:
         return config.learning_rate * step / config.warmup_steps
@@ -71,10 +71,10 @@ def warmup_from_zero(step: int, config: Config) -> float:
 
 learning_rate = Exercise(
     solution=reference_learning_rate,
-    inputs=schedule_inputs,
+    inputs=learning_rate_inputs,
     mistakes={
         "no warm-up": (
-            skip_warmup,
+            mistake_skip_warmup,
             "There is no warm-up: step 0 is already at the highest rate, while the"
             " optimizer's averages are still noise.",
         ),
@@ -86,16 +86,16 @@ learning_rate = Exercise(
             " final_lr_fraction of the highest rate.",
         ),
         "rising": (
-            rising_cosine,
+            mistake_rising_cosine,
             "Your cosine is upside down: after the warm-up the rate should fall.",
         ),
         "linear": (
-            linear_decay,
+            mistake_linear_decay,
             "Your rate falls in a straight line. Half a cosine stays high for longer"
             " and lands softly.",
         ),
         "cold start": (
-            warmup_from_zero,
+            mistake_warmup_from_zero,
             "Step 0 has rate 0, so the first batch is read for nothing: use step + 1.",
         ),
         "constant": (
@@ -126,11 +126,11 @@ def loss_of(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     return cross_entropy(model(x).flatten(0, 1), y.flatten())
 
 
-StepResult = tuple[Tensor, Tensor]
+LossAndGradientNorm = tuple[Tensor, Tensor]
 Optimizer = torch.optim.Optimizer
 
 
-def take_step(
+def training_step_variant(
     model: nn.Module,
     optimizer: Optimizer,
     x: Tensor,
@@ -138,7 +138,7 @@ def take_step(
     max_grad_norm: float,
     zero_grad: bool = True,
     sign: int = 1,
-) -> StepResult:
+) -> LossAndGradientNorm:
     """Loss, zero_grad, backward, clip, step."""
     loss = sign * loss_of(model, x, y)
     if zero_grad:
@@ -151,14 +151,14 @@ def take_step(
 
 def reference_training_step(
     model: nn.Module, optimizer: Optimizer, x: Tensor, y: Tensor, max_grad_norm: float
-) -> StepResult:
+) -> LossAndGradientNorm:
     """Solution: the five parts in their order."""
-    return take_step(model, optimizer, x, y, max_grad_norm)
+    return training_step_variant(model, optimizer, x, y, max_grad_norm)
 
 
-def step_with_value_clipping(
+def mistake_step_with_value_clipping(
     model: nn.Module, optimizer: Optimizer, x: Tensor, y: Tensor, max_grad_norm: float
-) -> StepResult:
+) -> LossAndGradientNorm:
     """Mistake: every number is clamped, which changes the direction."""
     loss = loss_of(model, x, y)
     optimizer.zero_grad()
@@ -168,9 +168,9 @@ def step_with_value_clipping(
     return loss.detach(), torch.tensor(max_grad_norm)
 
 
-def step_with_late_zero_grad(
+def mistake_step_with_late_zero_grad(
     model: nn.Module, optimizer: Optimizer, x: Tensor, y: Tensor, max_grad_norm: float
-) -> StepResult:
+) -> LossAndGradientNorm:
     """Mistake: the new gradient is deleted before the step."""
     loss = loss_of(model, x, y)
     loss.backward()
@@ -188,35 +188,35 @@ training_step = Exercise(
     observe=weights_after_steps,
     mistakes={
         "no zero_grad": (
-            lambda *arguments: take_step(*arguments, zero_grad=False),
+            lambda *arguments: training_step_variant(*arguments, zero_grad=False),
             "Old gradients are added to new ones: every step also repeats all earlier"
             " ones. Call `optimizer.zero_grad()` before `backward()`.",
         ),
         "cleared too late": (
-            step_with_late_zero_grad,
+            mistake_step_with_late_zero_grad,
             "The weights never move: `zero_grad()` between `backward()` and `step()`"
             " deletes the gradient you just computed.",
         ),
         "no clipping": (
-            lambda model, optimizer, x, y, max_grad_norm: take_step(
+            lambda model, optimizer, x, y, max_grad_norm: training_step_variant(
                 model, optimizer, x, y, 1e9
             ),
             "The gradient is never clipped: one rare batch can undo the run. (Clipping"
             " before `backward()` clips nothing: there is no gradient yet.)",
         ),
         "clipped by value": (
-            step_with_value_clipping,
+            mistake_step_with_value_clipping,
             "You clamp each number by itself, which changes the direction. Clip the"
             " length of the whole arrow: `clip_grad_norm_`.",
         ),
         "unshifted targets": (
-            lambda model, optimizer, x, y, max_grad_norm: take_step(
+            lambda model, optimizer, x, y, max_grad_norm: training_step_variant(
                 model, optimizer, x, x, max_grad_norm
             ),
             "The targets are the inputs: the model learns to repeat what it reads.",
         ),
         "uphill": (
-            lambda *arguments: take_step(*arguments, sign=-1),
+            lambda *arguments: training_step_variant(*arguments, sign=-1),
             "The loss grows: you step along the gradient of −loss.",
         ),
     },
@@ -247,31 +247,39 @@ def reference_validation_loss(
     return sum(total for total, _ in sums) / (len(ids) - 1)
 
 
-def average_window_means(model: nn.Module, ids: Tensor, context: int = 256) -> float:
+def mistake_average_window_means(
+    model: nn.Module, ids: Tensor, context: int = 256
+) -> float:
     """Mistake: a short window counts as much as a long one."""
     model.eval()
     sums = window_sums(model, ids, context)
     return sum(total / count for total, count in sums) / len(sums)
 
 
-def skip_last_window(model: nn.Module, ids: Tensor, context: int = 256) -> float:
+def mistake_skip_last_window(
+    model: nn.Module, ids: Tensor, context: int = 256
+) -> float:
     """Mistake: only full windows are read."""
     count = (len(ids) - 1) // context  # of full windows
     return reference_validation_loss(model, ids[: count * context + 1], context)
 
 
-def keep_dropout_on(model: nn.Module, ids: Tensor, context: int = 256) -> float:
+def mistake_keep_dropout_on(model: nn.Module, ids: Tensor, context: int = 256) -> float:
     """Mistake: the model stays in training mode."""
     sums = window_sums(model.train(), ids, context)
     return sum(total for total, _ in sums) / (len(ids) - 1)
 
 
-def ignore_context(model: nn.Module, ids: Tensor, context: int = 256) -> float:
+def mistake_read_as_one_window(
+    model: nn.Module, ids: Tensor, context: int = 256
+) -> float:
     """Mistake: everything is read as one window."""
     return reference_validation_loss(model, ids, len(ids))
 
 
-def lose_boundary_targets(model: nn.Module, ids: Tensor, context: int = 256) -> float:
+def mistake_lose_boundary_targets(
+    model: nn.Module, ids: Tensor, context: int = 256
+) -> float:
     """Mistake: parts of `context` ids are cut first, so each loses one target."""
     model.eval()
     sums = [window_sums(model, part, context) for part in ids.split(context)]
@@ -287,26 +295,26 @@ validation_loss = Exercise(
     ],
     mistakes={
         "mean of means": (
-            average_window_means,
+            mistake_average_window_means,
             "You averaged the means of the blocks, so a target in the short last block"
             " counts more than the others. Add up sums, divide once.",
         ),
         "rest dropped": (
-            skip_last_window,
+            mistake_skip_last_window,
             "The end of the text is never read: the last, shorter block counts too.",
         ),
         "dropout left on": (
-            keep_dropout_on,
+            mistake_keep_dropout_on,
             "Dropout is still on, so the model answers with half its features missing:"
             " `model.eval()` first.",
         ),
         "one block": (
-            ignore_context,
+            mistake_read_as_one_window,
             "You read the text as one long block. A model can look back `context` ids"
             " at most, so the blocks must not be longer.",
         ),
         "gaps": (
-            lose_boundary_targets,
+            mistake_lose_boundary_targets,
             "Between two blocks a target is lost. A block of T questions needs T + 1"
             " ids: its last one is also the first of the next block.",
         ),
@@ -328,7 +336,7 @@ def gradients_after_clipping(
     return [parameter.grad for parameter in model.parameters()]
 
 
-def scale_gradients(
+def scale_gradients_to_norm(
     model: nn.Module, max_grad_norm: float, largest_scale: float
 ) -> Tensor:
     """Scale all gradients by one number, at most `largest_scale`."""
@@ -341,10 +349,10 @@ def scale_gradients(
 
 def reference_clip_gradients(model: nn.Module, max_grad_norm: float) -> Tensor:
     """Solution: one norm and one scale for all gradients, never above one."""
-    return scale_gradients(model, max_grad_norm, 1.0)
+    return scale_gradients_to_norm(model, max_grad_norm, 1.0)
 
 
-def clip_each_tensor(model: nn.Module, max_grad_norm: float) -> Tensor:
+def mistake_clip_each_tensor(model: nn.Module, max_grad_norm: float) -> Tensor:
     """Mistake: each tensor is clipped to the norm by itself."""
     norms = [p.grad.norm() for p in model.parameters() if p.grad is not None]
     for parameter in model.parameters():
@@ -352,15 +360,15 @@ def clip_each_tensor(model: nn.Module, max_grad_norm: float) -> Tensor:
     return torch.stack(norms).norm()
 
 
-def clip_each_value(model: nn.Module, max_grad_norm: float) -> Tensor:
+def mistake_clip_each_value(model: nn.Module, max_grad_norm: float) -> Tensor:
     """Mistake: each number is clamped by itself."""
     nn.utils.clip_grad_value_(model.parameters(), max_grad_norm)
     return torch.tensor(max_grad_norm)
 
 
-def scale_to_norm_one(model: nn.Module, max_grad_norm: float) -> Tensor:
+def mistake_clip_to_norm_one(model: nn.Module, max_grad_norm: float) -> Tensor:
     """Mistake: the norm becomes 1, whatever `max_grad_norm` is."""
-    return scale_gradients(model, min(max_grad_norm, 1.0), 1.0)
+    return scale_gradients_to_norm(model, min(max_grad_norm, 1.0), 1.0)
 
 
 clip_gradients = Exercise(
@@ -369,28 +377,28 @@ clip_gradients = Exercise(
     observe=gradients_after_clipping,
     mistakes={
         "each tensor": (
-            clip_each_tensor,
+            mistake_clip_each_tensor,
             "You clipped each parameter by itself. Their gradients are one arrow: its"
             " length is the root of the sum of all squares.",
         ),
         "each value": (
-            clip_each_value,
+            mistake_clip_each_value,
             "You clamped each number, which turns the arrow. Scale all of them alike.",
         ),
         "always scaled": (
-            lambda model, max_grad_norm: scale_gradients(
+            lambda model, max_grad_norm: scale_gradients_to_norm(
                 model, max_grad_norm, math.inf
             ),
             "You also *lengthen* short gradients to `max_grad_norm`. Leave those as"
             " they are: the scale is at most 1.",
         ),
         "to length one": (
-            scale_to_norm_one,
+            mistake_clip_to_norm_one,
             "You shortened to length 1, not to `max_grad_norm`.",
         ),
         "squared": (
-            lambda model, max_grad_norm: scale_gradients(
-                model, max_grad_norm**2 / gradient_norm(model), 1.0
+            lambda model, max_grad_norm: scale_gradients_to_norm(
+                model, max_grad_norm**2 / norm_of_gradients(model), 1.0
             ),
             "You compare with the squared length: the root is missing.",
         ),
@@ -400,6 +408,6 @@ clip_gradients = Exercise(
 )
 
 
-def gradient_norm(model: nn.Module) -> Tensor:
+def norm_of_gradients(model: nn.Module) -> Tensor:
     """The norm of all gradients together."""
     return torch.stack([p.grad.norm() for p in model.parameters()]).norm()

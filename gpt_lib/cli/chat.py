@@ -8,7 +8,7 @@ import typer
 from gpt_lib.cli.options import (
     Device,
     Seed,
-    one_line_errors,
+    call_with_short_errors,
     runs_folder,
     set_device_variable,
 )
@@ -27,14 +27,14 @@ def chat(
     from gpt_lib.playground.terminal import chat as open_chat
 
     def run() -> int:
-        from gpt_lib.catalog import load_text_generator, names
+        from gpt_lib.catalog import load_text_generator, model_names
 
         root = runs_folder()
         loaders = {
-            name: partial(load_text_generator, name, root) for name in names(root)
+            name: partial(load_text_generator, name, root) for name in model_names(root)
         }
         if model not in loaders:
             raise ValueError(f"no model {model!r}: there are {', '.join(loaders)}")
         return open_chat(loaders, model, seed=seed, length=length)
 
-    raise typer.Exit(one_line_errors(run))
+    raise typer.Exit(call_with_short_errors(run))

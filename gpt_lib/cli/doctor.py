@@ -2,7 +2,7 @@
 
 import typer
 
-from gpt_lib.cli.options import Device, error_exit, runs_folder
+from gpt_lib.cli.options import Device, exit_exception, runs_folder
 
 
 def doctor(device: Device = None) -> None:
@@ -17,15 +17,15 @@ def doctor(device: Device = None) -> None:
     try:
         name = resolve_device(device, available_devices())
     except ValueError as error:
-        raise error_exit(error) from None
+        raise exit_exception(error) from None
     for key, value in device_info(name).items():
         print_row(key, value)
     reason = reason_to_distrust(name)
     print_row("parity", reason or "agrees with the CPU")
-    from gpt_lib.catalog import MODELS
+    from gpt_lib.catalog import SHIPPED_MODELS_FOLDER
     from gpt_lib.data import DATA
 
-    places = {"texts": DATA, "models": MODELS, "runs": runs_folder()}
+    places = {"texts": DATA, "models": SHIPPED_MODELS_FOLDER, "runs": runs_folder()}
     for key, folder in places.items():
         print_row(key, folder)
     if reason:

@@ -12,7 +12,7 @@ from gpt_lib.cli.options import (
     Device,
     Model,
     Seed,
-    one_line_errors,
+    call_with_short_errors,
     runs_folder,
     set_device_variable,
 )
@@ -76,10 +76,10 @@ def generate(
     settings |= {"min_p": min_p, "repetition_penalty": repetition_penalty}
     request = {"model": model, "prompt": prompt, "length": length, "seed": seed}
     request |= {"stop": stop.replace("\\n", "\n"), "settings": settings}
-    one_line_errors(lambda: print_text(request, compiled, as_json))
+    call_with_short_errors(lambda: generate_and_print(request, compiled, as_json))
 
 
-def print_text(request: dict[str, Any], compiled: bool, as_json: bool) -> None:
+def generate_and_print(request: dict[str, Any], compiled: bool, as_json: bool) -> None:
     """Write to standard output, piece by piece, or all as one JSON object."""
     from gpt_lib.catalog import load_text_generator
     from gpt_lib.device import pick_device

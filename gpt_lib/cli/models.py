@@ -12,12 +12,12 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """List all trained models: those of the course, and your runs."""
-    from gpt_lib.catalog import names, summary
+    from gpt_lib.catalog import model_names, model_table_row
 
     rows, root = [], runs_folder()
-    for name in names(root):
+    for name in model_names(root):
         try:
-            rows.append(summary(name, root))
+            rows.append(model_table_row(name, root))
         except ValueError as error:
             typer.secho(f"gpt-lib: {error}", err=True, fg="red")
     if as_json:

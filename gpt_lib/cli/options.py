@@ -23,20 +23,20 @@ Seed = Annotated[
 ]
 
 
-def error_exit(message: object) -> typer.Exit:
+def exit_exception(message: object) -> typer.Exit:
     """Print what is wrong; the exception to raise ends with exit code 1."""
     typer.secho(f"gpt-lib: {message}", err=True, fg="red")
     return typer.Exit(1)
 
 
-def one_line_errors(function: Callable[[], Any]) -> Any:
+def call_with_short_errors(function: Callable[[], Any]) -> Any:
     """Call a function; an error that a user can mend is one line, not a traceback."""
     try:
         return function()
     except BrokenPipeError:
         raise
     except (ValueError, OSError) as error:
-        raise error_exit(error) from None
+        raise exit_exception(error) from None
 
 
 def runs_folder() -> Path:

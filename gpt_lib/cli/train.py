@@ -9,19 +9,19 @@ import typer
 from gpt_lib.cli.options import (
     INTERRUPTED,
     Device,
-    one_line_errors,
+    call_with_short_errors,
     runs_folder,
     set_device_variable,
 )
 
-TEXT = "tinyshakespeare"
+DEFAULT_TEXT = "tinyshakespeare"
 
 
 def train(
     text: Annotated[
         str,
         typer.Argument(help="tinyshakespeare, prideandprejudice, toy-diary, or a file"),
-    ] = TEXT,
+    ] = DEFAULT_TEXT,
     name: Annotated[
         str | None,
         typer.Option("--name", "-n", help="name of the run  [default: the text's]"),
@@ -112,27 +112,29 @@ def train(
         for options in (shape, training)
     )
     if resume:
-        check_resume(text, name, [*shape, *training, *(["preset"] if preset else [])])
+        check_resume_options(
+            text, name, [*shape, *training, *(["preset"] if preset else [])]
+        )
     set_device_variable(device)
     name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", Path(text).stem).strip("-.")
 
     def run() -> tuple[str, bool]:
-        from gpt_lib.cli.train_run import make_card, resume_run, start_run
-        from gpt_lib.runs import TrainingRun
+        from gpt_lib.cli.train_run import make_new_run_card, resume_run, train_new_run
+        from gpt_lib.runs import CheckpointWriter
 
-        training_run = TrainingRun(name, runs_folder())
+        training_run = CheckpointWriter(name, runs_folder())
         if resume:
             return resume_run(training_run)
-        card = make_card(text, preset or "cpu", shape, training)
-        return start_run(training_run, card)
+        card = make_new_run_card(text, preset or "cpu", shape, training)
+        return train_new_run(training_run, card)
 
-    message, finished = one_line_errors(run)
+    message, finished = call_with_short_errors(run)
     print(message)
     if not finished:
         raise typer.Exit(INTERRUPTED)
 
 
-def check_resume(text: str, name: str | None, options: list[str]) -> None:
+def check_resume_options(text: str, name: str | None, options: list[str]) -> None:
     """Refuse what cannot be combined with --resume.
 
     Raises:
@@ -145,5 +147,5 @@ def check_resume(text: str, name: str | None, options: list[str]) -> None:
         )
     if not name:
         raise typer.BadParameter("--resume which run? Give --name too")
-    if text != TEXT:
+    if text != DEFAULT_TEXT:
         raise typer.BadParameter(f"--resume reads the run's own text: leave out {text}")

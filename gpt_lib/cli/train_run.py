@@ -15,7 +15,7 @@ from tqdm import tqdm
 from gpt_lib.catalog import (
     ARCHITECTURES,
     OPTIMIZERS,
-    SHIPPED,
+    SHIPPED_MODEL_NAMES,
     TOKENIZERS,
     model_shape,
     recipe,
@@ -30,12 +30,17 @@ from gpt_lib.checkpoints import (
 )
 from gpt_lib.data import PUBLIC_TEXTS, Corpus, load_corpus, load_text
 from gpt_lib.device import pick_device
-from gpt_lib.runs import TrainingRun, best_checkpoint, checkpointed, resume
+from gpt_lib.runs import (
+    CheckpointWriter,
+    best_checkpoint,
+    checkpointed,
+    load_for_resuming,
+)
 from gpt_lib.text import Tokenizer, train_validation_test_split
 from gpt_lib.training import TrainingConfig, TrainingState, train, validation_loss
 
 
-def make_card(
+def make_new_run_card(
     text: str,
     preset: str,
     shape: Mapping[str, Any],
@@ -56,7 +61,7 @@ def make_card(
     """
     preset_recipe, corpus = recipe(preset), load_corpus(text, tokenizer)
     shape = model_shape(preset, corpus.tokenizer.vocab_size, **shape)
-    config = training_options(preset_recipe.training, training)
+    config = merge_training_options(preset_recipe.training, training)
     if "context" in shape:
         config["context"] = shape["context"]  # for a model that reads any length
     model = build_on_meta(preset_recipe.architecture, shape, ARCHITECTURES)
@@ -73,7 +78,7 @@ def make_card(
     )
 
 
-def training_options(
+def merge_training_options(
     preset: TrainingConfig, changes: Mapping[str, Any]
 ) -> dict[str, Any]:
     """How a run is trained: a preset's optimizer and learning rate, and the changes."""
@@ -92,7 +97,7 @@ def is_known_text(text: str) -> bool:
     return text == "toy-diary" or text in PUBLIC_TEXTS
 
 
-def begin(run: TrainingRun, card: ModelCard) -> tuple[LoadedModel, TrainingState]:
+def begin(run: CheckpointWriter, card: ModelCard) -> tuple[LoadedModel, TrainingState]:
     """A fresh model of a card, saved before its first step."""
     torch.manual_seed(card.training.seed)
     model = build(card.architecture, card.shape, ARCHITECTURES).to(pick_device())
@@ -116,8 +121,8 @@ def load_run_corpus(loaded: LoadedModel) -> Corpus:
     return load_corpus(card.text, loaded.tokenizer).to(pick_device())
 
 
-def follow(
-    run: TrainingRun, loaded: LoadedModel, state: TrainingState, corpus: Corpus
+def train_until_interrupted(
+    run: CheckpointWriter, loaded: LoadedModel, state: TrainingState, corpus: Corpus
 ) -> bool:
     """Train to the end, or until Ctrl-C; whether the end was reached."""
     model, _, card = loaded
@@ -156,14 +161,14 @@ def interrupts() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def start_run(run: TrainingRun, card: ModelCard) -> tuple[str, bool]:
+def train_new_run(run: CheckpointWriter, card: ModelCard) -> tuple[str, bool]:
     """Train a new run; a message for the user, and whether it got to its end.
 
     Raises:
         ValueError: the name is taken, by a model of the course or by a run.
     """
     name = run.name
-    if name in SHIPPED:
+    if name in SHIPPED_MODEL_NAMES:
         raise ValueError(f"{name!r} comes with the course: take another name")
     for other in run_names(run.root):
         # Some file systems take both for one folder.
@@ -175,21 +180,21 @@ def start_run(run: TrainingRun, card: ModelCard) -> tuple[str, bool]:
         return run_to_end(run, *begin(run, card))
 
 
-def resume_run(run: TrainingRun) -> tuple[str, bool]:
-    """Go on with a run that was stopped; returns what `start_run` does."""
+def resume_run(run: CheckpointWriter) -> tuple[str, bool]:
+    """Go on with a run that was stopped; returns what `train_new_run` does."""
     run.last()  # an unknown name is an error before a folder is made
     with run.lock():
         options = ARCHITECTURES, TOKENIZERS, OPTIMIZERS
-        return run_to_end(run, *resume(run, pick_device(), *options))
+        return run_to_end(run, *load_for_resuming(run, pick_device(), *options))
 
 
 def run_to_end(
-    run: TrainingRun, loaded: LoadedModel, state: TrainingState
+    run: CheckpointWriter, loaded: LoadedModel, state: TrainingState
 ) -> tuple[str, bool]:
     """Train; a message on how it ended, and whether at its end."""
     steps, corpus = loaded.card.training.steps, load_run_corpus(loaded)
     print(f"saving in {run.folder}", file=sys.stderr)
-    if state.step < steps and not follow(run, loaded, state, corpus):
+    if state.step < steps and not train_until_interrupted(run, loaded, state, corpus):
         message = f"stopped and saved after {state.step} of {steps} steps; go on with:"
         return f"{message} gpt-lib train --resume --name {run.name}", False
     loss = validation_loss(loaded.model, corpus.validation)

@@ -74,7 +74,7 @@ BANNED_NAMES = {
     "allowed_slots": "causal_mask",
     "left_padded": "left_pad",
     "noted_step": "export_step",
-    "machine_code": "compile_cpp",
+    "machine_code": "compile_exported_program",
     # modern
     "FewPasses": "RMSNormFunction",
     "bend": "activation",
@@ -82,7 +82,7 @@ BANNED_NAMES = {
     "Entrance": "InputEmbedding",
     "key_heads": "kv_heads",
     # muon, race
-    "fast_recipe": "fast_train_step",
+    "fast_recipe": "pick_train_step",
     "back_off": "interpolate",
     "Counts": "KneserNey",
     "CountedGPT": "NGramGPT",

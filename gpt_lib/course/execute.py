@@ -9,7 +9,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from gpt_lib.course import export
-from gpt_lib.course.jupyter_hook import keep_fallbacks
+from gpt_lib.course.jupyter_hook import keep_only_fallbacks
 
 SECONDS_PER_CELL = 300
 
@@ -30,7 +30,7 @@ def execute(path: Path) -> None:
         resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()
-    keep_fallbacks({"type": "notebook", "content": notebook})
+    keep_only_fallbacks({"type": "notebook", "content": notebook})
     leave_out_machine(notebook)
     nbformat.write(notebook, path)
 

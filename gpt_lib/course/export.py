@@ -46,7 +46,7 @@ ROOT = Path(gpt_lib.__file__).resolve().parents[1]
 LESSON_FILE = re.compile(r"\d\d[a-z]?_\w+\.ipynb")  # 09_generation, 09b_beam
 EXPORT = re.compile(r"#\|\s*export(?:[ \t]+(\w+))?\s*$", re.MULTILINE)
 # Everything that is meant as the directive, on whatever line and with whatever name.
-LIKE_EXPORT = re.compile(r"^#\|\s*export.*$", re.MULTILINE)
+ANY_EXPORT_DIRECTIVE = re.compile(r"^#\|\s*export.*$", re.MULTILINE)
 
 
 # Which lessons there are
@@ -65,13 +65,13 @@ def find_lesson(name: str, root: Path = ROOT) -> Path:
         ValueError: there is no such lesson; the message lists those there are.
     """
     for path in lessons(root):
-        if is_called(path.stem, name):
+        if is_name_of_lesson(path.stem, name):
             return path
     known = ", ".join(path.stem for path in lessons(root))
     raise ValueError(f"there is no lesson {name!r}; the lessons are {known}")
 
 
-def is_called(stem: str, name: str) -> bool:
+def is_name_of_lesson(stem: str, name: str) -> bool:
     """Whether `name` means the lesson `stem`: by number, by word, or whole."""
     return name.removesuffix(".ipynb") in (stem, *stem.split("_", 1))
 
@@ -79,7 +79,7 @@ def is_called(stem: str, name: str) -> bool:
 # What a notebook says about its modules
 
 
-def code_cells(notebook: NotebookNode) -> list[str]:
+def code_cell_sources(notebook: NotebookNode) -> list[str]:
     """The sources of the code cells, top to bottom."""
     return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
 
@@ -91,7 +91,7 @@ def is_export(source: str) -> bool:
 
 def exported_cells(notebook: NotebookNode) -> list[str]:
     """The sources of the cells marked `#| export`, whatever module they belong to."""
-    return [source for source in code_cells(notebook) if is_export(source)]
+    return [source for source in code_cell_sources(notebook) if is_export(source)]
 
 
 def cells_by_module(notebook: NotebookNode) -> dict[str, list[str]]:
@@ -110,13 +110,13 @@ def cells_by_module(notebook: NotebookNode) -> dict[str, list[str]]:
 
 def default_module(notebook: NotebookNode) -> str | None:
     """What `#| default_exp` names, or None for a notebook that exports nothing."""
-    for source in code_cells(notebook):
+    for source in code_cell_sources(notebook):
         if match := re.match(r"#\|\s*default_exp\s+(\w+)\s*$", source, re.MULTILINE):
             return match[1]
     return None
 
 
-def module_names(notebook: NotebookNode) -> list[str]:
+def exported_module_names(notebook: NotebookNode) -> list[str]:
     """The modules that a notebook exports, in the order in which they may import."""
     return list(cells_by_module(notebook))
 
@@ -128,12 +128,12 @@ def misplaced_directives(notebook: NotebookNode) -> list[str]:
     """
     return [
         source.splitlines()[0]
-        for source in code_cells(notebook)
-        if LIKE_EXPORT.search(source) and not is_export(source)
+        for source in code_cell_sources(notebook)
+        if ANY_EXPORT_DIRECTIVE.search(source) and not is_export(source)
     ]
 
 
-def module_quotes(notebook: NotebookNode) -> list[str]:
+def docstring_quotes(notebook: NotebookNode) -> list[str]:
     """The quotes in the title cell: the docstrings of the lesson's modules."""
     titles = [cell.source for cell in notebook.cells if cell.source.startswith("# ")]
     quotes = re.findall(r"(?:^> .*\n?)+", titles[0], re.MULTILINE) if titles else []
@@ -146,7 +146,7 @@ def docstring_of(notebook: NotebookNode, name: str) -> str:
     Raises:
         ValueError: no quote begins with the name of a second module.
     """
-    quotes = module_quotes(notebook)
+    quotes = docstring_quotes(notebook)
     if name == default_module(notebook):
         return quotes[0] if quotes else ""
     for quote in quotes[1:]:
@@ -158,9 +158,9 @@ def docstring_of(notebook: NotebookNode, name: str) -> str:
     )
 
 
-def targets_of(path: Path) -> list[Path]:
+def module_paths(path: Path) -> list[Path]:
     """The module files that belong to the notebook at `path`, in reading order."""
-    names = module_names(nbformat.read(path, as_version=4))
+    names = exported_module_names(nbformat.read(path, as_version=4))
     return [path.parents[1] / "gpt_lib" / f"{name}.py" for name in names]
 
 
@@ -174,11 +174,11 @@ def render(path: Path) -> dict[str, str]:
         ValueError: the notebook names no module, marks a cell where nbdev does not
             look, or has no docstring for a second module.
     """
-    return dict(render_modules(path.name, path.read_text(encoding="utf-8")))
+    return dict(render_notebook_modules(path.name, path.read_text(encoding="utf-8")))
 
 
 @cache
-def render_modules(file: str, content: str) -> tuple[tuple[str, str], ...]:
+def render_notebook_modules(file: str, content: str) -> tuple[tuple[str, str], ...]:
     """Names and sources of the modules of a notebook, from its file's content."""
     notebook = nbformat.reads(content, as_version=4)
     cells = cells_by_module(notebook)
@@ -201,7 +201,10 @@ def render_module(file: str, notebook: NotebookNode, name: str) -> str:
         quote = docstring_of(notebook, name).replace("\n", "\n> ")
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
-    sources, imports = cells_by_module(notebook)[name], sibling_imports(notebook, name)
+    sources, imports = (
+        cells_by_module(notebook)[name],
+        imports_from_earlier_modules(notebook, name),
+    )
     sources = [EXPORT.sub("#| export", source, count=1) for source in sources]
     sources = [f"#| default_exp {name}", *imports, *sources]
     title = v4.new_markdown_cell(f"# {file}\n\n> {quote}" if quote else "")
@@ -231,7 +234,7 @@ def run_ruff(command: list[str], source: str) -> str:
     return result.stdout
 
 
-def sibling_imports(notebook: NotebookNode, name: str) -> list[str]:
+def imports_from_earlier_modules(notebook: NotebookNode, name: str) -> list[str]:
     """A cell that imports what module `name` uses of its lesson's modules before it.
 
     Empty where it uses nothing of them.
@@ -244,16 +247,19 @@ def sibling_imports(notebook: NotebookNode, name: str) -> list[str]:
             names = sorted(names_bound_by(node) & needed)
             needed -= set(names)
             if isinstance(node, ast.Import | ast.ImportFrom):
-                aliases = [alias for alias in node.names if bound_by(alias) in names]
+                aliases = [
+                    alias for alias in node.names if name_bound_by_alias(alias) in names
+                ]
                 lines += [
-                    ast.unparse(import_of_names(node, [alias])) for alias in aliases
+                    ast.unparse(restrict_import_to_names(node, [alias]))
+                    for alias in aliases
                 ]
             elif names:
                 lines.append(f"from gpt_lib.{other} import {', '.join(names)}")
     return ["\n".join(["#| export", *lines])] if lines else []
 
 
-def import_of_names(
+def restrict_import_to_names(
     node: ast.Import | ast.ImportFrom, names: list[ast.alias]
 ) -> ast.Import | ast.ImportFrom:
     """The same import of fewer names."""
@@ -296,7 +302,7 @@ def names_bound_by(node: ast.stmt) -> set[str]:
         case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
             return {name}
         case ast.Import() | ast.ImportFrom():
-            return set(map(bound_by, node.names))
+            return set(map(name_bound_by_alias, node.names))
         case (
             ast.Assign(targets=[ast.Tuple(elts=targets)]) | ast.Assign(targets=targets)
         ):
@@ -306,7 +312,7 @@ def names_bound_by(node: ast.stmt) -> set[str]:
     return set()
 
 
-def bound_by(alias: ast.alias) -> str:
+def name_bound_by_alias(alias: ast.alias) -> str:
     """The name that one name of an import binds: `import os.path` binds os."""
     return alias.asname or alias.name.partition(".")[0]
 
@@ -317,7 +323,7 @@ def bound_by(alias: ast.alias) -> str:
 def first_difference(path: Path) -> str | None:
     """What first differs between the library and the notebook at `path`, or None."""
     modules = render(path)
-    for target in targets_of(path):
+    for target in module_paths(path):
         if not target.exists():
             return f"gpt_lib/{target.name} is missing: run `make export`"
         ours, theirs = target.read_text(encoding="utf-8"), modules[target.stem]
@@ -339,7 +345,7 @@ def load_module(path: Path, name: str) -> ModuleType:
     return module
 
 
-def install_module(module: ModuleType) -> None:
+def register_module(module: ModuleType) -> None:
     """From now on, `import` gives this module."""
     sys.modules[module.__name__] = module
     setattr(gpt_lib, module.__name__.removeprefix("gpt_lib."), module)
@@ -354,7 +360,7 @@ def modules_restored(names: list[str]) -> Iterator[None]:
     finally:
         for name, module in before.items():
             if module:
-                install_module(module)
+                register_module(module)
             else:
                 sys.modules.pop(f"gpt_lib.{name}", None)
                 vars(gpt_lib).pop(name, None)
@@ -368,7 +374,7 @@ def export_notebook(path: Path) -> bool:
     Raises:
         ImportError: the exported code does not import; the old modules are untouched.
     """
-    modules, targets = render(path), targets_of(path)
+    modules, targets = render(path), module_paths(path)
     changed = [
         target
         for target in targets
@@ -385,7 +391,7 @@ def export_notebook(path: Path) -> bool:
             for target, candidate in candidates.items():
                 candidate.write_text(modules[target.stem], encoding="utf-8")
                 # A second module imports the first: the new one, not the library's.
-                install_module(load_module(candidate, target.stem))
+                register_module(load_module(candidate, target.stem))
         for target in changed:
             os.replace(candidates[target], target)
     except Exception as error:
@@ -399,7 +405,7 @@ def export_notebook(path: Path) -> bool:
     return True
 
 
-def unsaved_name(path: Path, cells_run: list[str]) -> str | None:
+def find_unsaved_definition(path: Path, cells_run: list[str]) -> str | None:
     """A name that the kernel last bound in another way than the cells of `path` do."""
     latest: dict[tuple[str | None, str], str] = {}
     for source in filter(is_export, cells_run):
@@ -427,7 +433,7 @@ def export_lesson(name: str) -> ModuleType:
         ImportError: the exported code does not import; the old modules are kept.
     """
     path = find_lesson(name)
-    if name := unsaved_name(path, get_cells_run()):
+    if name := find_unsaved_definition(path, get_cells_run()):
         raise RuntimeError(
             f"{path.name} on disk and this kernel disagree about `{name}`:"
             " run its cell, save first (Ctrl+S), then run this cell again"
@@ -438,9 +444,9 @@ def export_lesson(name: str) -> ModuleType:
     else:
         export_notebook(path)
     modules = []
-    for target in targets_of(path):
+    for target in module_paths(path):
         modules.append(module := load_module(target, target.stem))
-        install_module(module)
+        register_module(module)
         names = ", ".join(public_names(module))
         print(f"gpt_lib/{target.name} is this lesson: {names}")
     return modules[0]
@@ -479,7 +485,7 @@ def main() -> None:
     names = parser.parse_args().lesson
     for path in [find_lesson(name) for name in names] or lessons():
         state = "changed" if export_notebook(path) else "unchanged"
-        targets = ", ".join(f"gpt_lib/{target.name}" for target in targets_of(path))
+        targets = ", ".join(f"gpt_lib/{target.name}" for target in module_paths(path))
         print(f"{path.name} -> {targets} ({state})")
 
 

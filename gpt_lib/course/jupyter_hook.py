@@ -10,7 +10,7 @@ from typing import Any
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-def keep_fallbacks(model: dict[str, Any], **_: Any) -> None:
+def keep_only_fallbacks(model: dict[str, Any], **_: Any) -> None:
     """A pre-save hook of Jupyter: leaves only fallbacks in a notebook's content."""
     if model["type"] != "notebook" or not model.get("content"):
         return
@@ -26,8 +26,8 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(server: Any) -> None:
-    server.contents_manager.register_pre_save_hook(keep_fallbacks)
+    server.contents_manager.register_pre_save_hook(keep_only_fallbacks)
     # Extensions such as jupytext replace the contents manager by one of their own.
     server.config.ContentsManager.setdefault(
-        "pre_save_hook", f"{__name__}.keep_fallbacks"
+        "pre_save_hook", f"{__name__}.keep_only_fallbacks"
     )

@@ -19,7 +19,7 @@ def restore(name: str, root: Path = export.ROOT) -> Path | None:
     Raises:
         ValueError: there is no such lesson, or this folder is no git checkout.
     """
-    path = find_committed(name, root)
+    path = find_committed_path(name, root)
     committed = run_git(root, "show", f"HEAD:notebooks/{path.name}")
     copy = None
     if path.exists() and path.read_bytes() != committed:
@@ -27,18 +27,18 @@ def restore(name: str, root: Path = export.ROOT) -> Path | None:
         copy.parent.mkdir(exist_ok=True)
         shutil.copy2(path, copy)
     run_git(root, "checkout", "HEAD", "--", f"notebooks/{path.name}")
-    for module in export.targets_of(path):
+    for module in export.module_paths(path):
         run_git(root, "checkout", "HEAD", "--", f"gpt_lib/{module.name}")
     return copy
 
 
-def find_committed(name: str, root: Path) -> Path:
+def find_committed_path(name: str, root: Path) -> Path:
     """The lesson's notebook, also where the learner deleted it."""
     output = run_git(root, "ls-tree", "--name-only", "HEAD", "notebooks/").decode()
     names = [Path(line).name for line in output.splitlines()]
     names = [file for file in names if export.LESSON_FILE.fullmatch(file)]
     for file in names:
-        if export.is_called(file.removesuffix(".ipynb"), name):
+        if export.is_name_of_lesson(file.removesuffix(".ipynb"), name):
             return root / "notebooks" / file
     raise ValueError(f"there is no lesson {name!r}; the lessons are {', '.join(names)}")
 

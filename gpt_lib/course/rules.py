@@ -42,10 +42,10 @@ MAY_IMPORT = {
 }
 HAND_WRITTEN = {"__init__", "__main__", *MAY_IMPORT}
 # What a lesson's notebook may import besides the lessons up to its own.
-FOR_NOTEBOOKS = ("check", "views", "catalog", "course", "experiments")
-FOR_NOTEBOOKS += ("playground.notebook", "playground.settings")
+NOTEBOOKS_MAY_IMPORT = ("check", "views", "catalog", "course", "experiments")
+NOTEBOOKS_MAY_IMPORT += ("playground.notebook", "playground.settings")
 # The files beside the playground's folders serve every face of it: they import no UI.
-UI = {"gpt_lib.views", "ipywidgets", "textual", "matplotlib"}
+UI_PACKAGES = {"gpt_lib.views", "ipywidgets", "textual", "matplotlib"}
 MAX_LINES, MAX_BYTES = 40, 1_000_000
 MIN_COMPARED, MIN_COMPARED_OPTIONAL = 5, 3  # optional: with a letter, such as 09b
 ABSOLUTE_PATH = re.compile(
@@ -63,7 +63,7 @@ def project_files(root: Path) -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-def notebooks(root: Path) -> Iterator[tuple[str, NotebookNode]]:
+def read_notebooks(root: Path) -> Iterator[tuple[str, NotebookNode]]:
     """Each lesson by its file name, in reading order."""
     for path in export.lessons(root):
         yield path.name, parse_notebook(path.read_text(encoding="utf-8"))
@@ -80,7 +80,7 @@ def parse_notebook(content: str) -> NotebookNode:
 
 
 @cache
-def parse_code(source: str) -> ast.Module:
+def parse_module(source: str) -> ast.Module:
     """The code of a file."""
     return ast.parse(source)
 
@@ -93,7 +93,7 @@ def parse_cell(source: str) -> ast.Module:
     return compile(python, "cell", "exec", flags)
 
 
-def cells_and_outputs(
+def numbered_outputs(
     notebook: NotebookNode,
 ) -> Iterator[tuple[int, NotebookNode, NotebookNode]]:
     """Every output, with the number of its cell and the cell."""
@@ -108,7 +108,7 @@ def cells_and_outputs(
 def executed_in_order(root: Path) -> list[str]:
     """A lesson is committed executed, with counts 1 to n."""
     faults = []
-    for name, notebook in notebooks(root):
+    for name, notebook in read_notebooks(root):
         counts = [
             cell.execution_count
             for cell in notebook.cells
@@ -122,10 +122,10 @@ def executed_in_order(root: Path) -> list[str]:
 def no_widget_state(root: Path) -> list[str]:
     """Live widgets are not saved: they would show an error without a kernel."""
     faults = []
-    for name, notebook in notebooks(root):
+    for name, notebook in read_notebooks(root):
         if "widgets" in notebook.metadata:
             faults.append(f"{name}: saved widget state; run `make notebooks`")
-        for number, _, output in cells_and_outputs(notebook):
+        for number, _, output in numbered_outputs(notebook):
             if WIDGET_VIEW in output.get("data", {}):
                 faults.append(f"{name}: saved widget view in cell {number}")
     return faults
@@ -135,8 +135,8 @@ def no_errors(root: Path) -> list[str]:
     """No cell was saved with an error."""
     return [
         f"{name}: error output {output.ename} in cell {number}"
-        for name, notebook in notebooks(root)
-        for number, _, output in cells_and_outputs(notebook)
+        for name, notebook in read_notebooks(root)
+        for number, _, output in numbered_outputs(notebook)
         if output.output_type == "error"
     ]
 
@@ -144,7 +144,7 @@ def no_errors(root: Path) -> list[str]:
 def no_absolute_paths(root: Path) -> list[str]:
     """Nothing in a lesson names a folder of the machine that ran it."""
     faults = []
-    for name, notebook in notebooks(root):
+    for name, notebook in read_notebooks(root):
         for number, cell in enumerate(notebook.cells, 1):
             texts = [cell.source]
             for output in cell.get("outputs", []):
@@ -159,7 +159,7 @@ def short_cells(root: Path) -> list[str]:
     """No code cell is longer than `MAX_LINES`."""
     return [
         f"{name}: cell {number} has {lines} lines, more than {MAX_LINES}"
-        for name, notebook in notebooks(root)
+        for name, notebook in read_notebooks(root)
         for number, cell in enumerate(notebook.cells, 1)
         if cell.cell_type == "code"
         and (lines := len(cell.source.splitlines())) > MAX_LINES
@@ -169,11 +169,11 @@ def short_cells(root: Path) -> list[str]:
 def pictures_in_words(root: Path) -> list[str]:
     """Every picture has its words, for screen readers and in text."""
     faults = []
-    for name, notebook in notebooks(root):
+    for name, notebook in read_notebooks(root):
         for number, cell in enumerate(notebook.cells, 1):
             if cell.cell_type == "markdown" and re.search(r"!\[\s*\]\(", cell.source):
                 faults.append(f"{name}: picture without alt text in cell {number}")
-        for number, _, output in cells_and_outputs(notebook):
+        for number, _, output in numbered_outputs(notebook):
             data = output.get("data", {})
             page, plain = data.get("text/html", ""), data.get("text/plain", "")
             images = re.findall(r"<img\b[^>]*>", page)
@@ -187,7 +187,7 @@ def pictures_in_words(root: Path) -> list[str]:
     return faults
 
 
-def small_files(root: Path) -> list[str]:
+def small_notebooks(root: Path) -> list[str]:
     """No lesson is larger than `MAX_BYTES`."""
     return [
         f"{path.name}: {path.stat().st_size:,} bytes, more than {MAX_BYTES:,}"
@@ -200,7 +200,7 @@ def standard_kernel(root: Path) -> list[str]:
     """The kernel is `python3`, which every environment has."""
     return [
         f"{name}: kernelspec is not python3"
-        for name, notebook in notebooks(root)
+        for name, notebook in read_notebooks(root)
         if notebook.metadata.get("kernelspec", {}).get("name") != "python3"
     ]
 
@@ -209,15 +209,15 @@ def directives_on_line_one(root: Path) -> list[str]:
     """`#| export` stands where nbdev sees it."""
     return [
         f"{name}: `#| export` is not on line 1 of the cell that begins {first!r}"
-        for name, notebook in notebooks(root)
+        for name, notebook in read_notebooks(root)
         for first in export.misplaced_directives(notebook)
     ]
 
 
-def enough_compared(root: Path) -> list[str]:
+def enough_compared_outputs(root: Path) -> list[str]:
     """Enough outputs are compared, and none of an exported cell."""
     faults = []
-    for name, notebook in notebooks(root):
+    for name, notebook in read_notebooks(root):
         least = MIN_COMPARED_OPTIONAL if name[2].isalpha() else MIN_COMPARED
         compared = [
             cell
@@ -251,8 +251,8 @@ def library_is_the_notebooks(root: Path) -> list[str]:
 def every_module_has_a_notebook(root: Path) -> list[str]:
     """Each module is exported by one lesson, or is known to be written by hand."""
     faults, exporters = [], defaultdict(list)
-    for name, notebook in notebooks(root):
-        for module in export.module_names(notebook):
+    for name, notebook in read_notebooks(root):
+        for module in export.exported_module_names(notebook):
             exporters[module].append(name)
             if module in HAND_WRITTEN:
                 faults.append(f"{name} exports {module}, which is written by hand")
@@ -268,12 +268,12 @@ def every_module_has_a_notebook(root: Path) -> list[str]:
     return faults
 
 
-def one_name(root: Path) -> list[str]:
+def matching_file_names(root: Path) -> list[str]:
     """A lesson and its first module share a name, each module and its test file too."""
     faults = []
-    for name, notebook in notebooks(root):
+    for name, notebook in read_notebooks(root):
         concept = Path(name).stem.split("_", 1)[1]
-        modules = export.module_names(notebook)
+        modules = export.exported_module_names(notebook)
         if modules[:1] != [concept]:
             faults.append(f"{name} exports another module than {concept}.py")
         faults += [
@@ -286,7 +286,11 @@ def one_name(root: Path) -> list[str]:
 
 def exported_modules(root: Path) -> list[str]:
     """The modules of all lessons, in the order in which they may import each other."""
-    return [name for _, book in notebooks(root) for name in export.module_names(book)]
+    return [
+        name
+        for _, book in read_notebooks(root)
+        for name in export.exported_module_names(book)
+    ]
 
 
 def modules_import(root: Path) -> list[str]:
@@ -309,7 +313,7 @@ def modules_import(root: Path) -> list[str]:
 
 def imports_of(path: Path, package: str) -> set[str]:
     """What the file at `path`, in the dotted `package`, imports, as dotted names."""
-    return imports_in(parse_code(path.read_text(encoding="utf-8")), package)
+    return imports_in(parse_module(path.read_text(encoding="utf-8")), package)
 
 
 @cache
@@ -340,7 +344,7 @@ def imported_parts(path: Path, root: Path) -> set[str]:
     return {name.split(".")[1] for name in names if name.startswith("gpt_lib.")}
 
 
-def arrows_point_down(root: Path) -> list[str]:
+def modules_import_downwards(root: Path) -> list[str]:
     """Lessons import earlier lessons; each part by hand what `MAY_IMPORT` says."""
     order = list(dict.fromkeys(exported_modules(root)))
     library, faults = root / "gpt_lib", []
@@ -361,7 +365,7 @@ def arrows_point_down(root: Path) -> list[str]:
     return faults
 
 
-def parts_are_known(root: Path) -> list[str]:
+def folders_have_import_rules(root: Path) -> list[str]:
     """Every folder of the library has its arrows."""
     folders = {path.parent for path in (root / "gpt_lib").glob("*/*.py")}
     return [
@@ -374,11 +378,13 @@ def parts_are_known(root: Path) -> list[str]:
 def notebooks_import_downwards(root: Path) -> list[str]:
     """A notebook imports lessons up to its own; the first one is the front door."""
     faults, modules = [], set()
-    for position, (name, notebook) in enumerate(notebooks(root)):
-        modules |= set(export.module_names(notebook))
-        trees = [parse_cell(source) for source in export.code_cells(notebook)]
+    for position, (name, notebook) in enumerate(read_notebooks(root)):
+        modules |= set(export.exported_module_names(notebook))
+        trees = [parse_cell(source) for source in export.code_cell_sources(notebook)]
         names = set().union(*(imports_in(tree, "notebooks") for tree in trees))
-        allowed = tuple(f"gpt_lib.{part}." for part in (*modules, *FOR_NOTEBOOKS))
+        allowed = tuple(
+            f"gpt_lib.{part}." for part in (*modules, *NOTEBOOKS_MAY_IMPORT)
+        )
         faults += [
             f"{name} must not import {imported}"
             for imported in sorted(names)
@@ -388,12 +394,12 @@ def notebooks_import_downwards(root: Path) -> list[str]:
     return faults
 
 
-def session_shows_nothing(root: Path) -> list[str]:
+def playground_core_without_ui(root: Path) -> list[str]:
     """What serves every face of the playground imports none."""
     faults = []
     for path in sorted((root / "gpt_lib" / "playground").glob("*.py")):
         for name in sorted(imports_of(path, "gpt_lib.playground")):
-            if any(f"{name}.".startswith(f"{other}.") for other in UI):
+            if any(f"{name}.".startswith(f"{other}.") for other in UI_PACKAGES):
                 package = ".".join(name.split(".")[: 2 if "gpt_lib" in name else 1])
                 faults.append(
                     f"gpt_lib/playground/{path.name} must show nothing, but imports"
@@ -405,25 +411,25 @@ def session_shows_nothing(root: Path) -> list[str]:
 # Names
 
 
-def parsed_code(root: Path) -> Iterator[tuple[str, ast.Module]]:
+def syntax_trees(root: Path) -> Iterator[tuple[str, ast.Module]]:
     """Every file of the library and the tests, and every cell, with its name."""
     for folder in ("gpt_lib", "tests"):
         for path in sorted((root / folder).rglob("*.py")):
             source = path.read_text(encoding="utf-8")
-            yield str(path.relative_to(root)), parse_code(source)
-    for name, notebook in notebooks(root):
+            yield str(path.relative_to(root)), parse_module(source)
+    for name, notebook in read_notebooks(root):
         for number, cell in enumerate(notebook.cells, 1):
             if cell.cell_type == "code":
                 yield f"notebooks/{name}, cell {number}", parse_cell(cell.source)
 
 
 @cache
-def banned_names(tree: ast.Module) -> tuple[tuple[int, str, str], ...]:
+def find_banned_names(tree: ast.Module) -> tuple[tuple[int, str, str], ...]:
     """Line, name and banned word of each name that is not the field's term."""
     return tuple(
         (line, identifier, word)
         for line, identifier in identifiers(tree)
-        if (word := banned_word(identifier))
+        if (word := find_banned_word(identifier))
     )
 
 
@@ -443,7 +449,7 @@ def identifiers(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 yield node.lineno, name
 
 
-def banned_word(identifier: str) -> str | None:
+def find_banned_word(identifier: str) -> str | None:
     """What of a name is not the field's term: all of it, or one of its words."""
     if identifier in BANNED_NAMES:
         return identifier
@@ -456,8 +462,8 @@ def banned_word(identifier: str) -> str | None:
 def standard_terms(root: Path) -> list[str]:
     """Names are the field's terms. A name is complained of once in a file."""
     terms, faults = BANNED_WORDS | BANNED_NAMES, {}
-    for location, tree in parsed_code(root):
-        for line, identifier, word in banned_names(tree):
+    for location, tree in syntax_trees(root):
+        for line, identifier, word in find_banned_names(tree):
             where = location if ", cell" in location else f"{location}:{line}"
             fault = f"{where}: {identifier}: say {terms[word]}, not {word}"
             faults.setdefault((location, identifier), fault)
@@ -467,7 +473,7 @@ def standard_terms(root: Path) -> list[str]:
 # README, and the docstring of gpt_lib
 
 
-def tree_in(readme: str) -> list[str]:
+def readme_tree_paths(readme: str) -> list[str]:
     """The paths that README's annotated tree names, relative to the project."""
     block = re.search(r"```text\n(.*?)```", readme, re.DOTALL)
     paths, parents = [], []
@@ -481,7 +487,7 @@ def tree_in(readme: str) -> list[str]:
 
 def readme_tree(root: Path) -> list[str]:
     """README's tree names what is on disk, and all of it at the upper levels."""
-    named = tree_in((root / "README.md").read_text(encoding="utf-8"))
+    named = readme_tree_paths((root / "README.md").read_text(encoding="utf-8"))
     files = [path.relative_to(root) for path in project_files(root)]
     folders = {str(parent) + "/" for path in files for parent in path.parents[:-1]}
     on_disk = {str(path) for path in files} | folders
@@ -507,9 +513,11 @@ def readme_lessons(root: Path) -> list[str]:
         re.MULTILINE,
     )
     on_disk = []
-    for name, notebook in notebooks(root):
+    for name, notebook in read_notebooks(root):
         title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
-        modules = ", ".join(f"`{each}.py`" for each in export.module_names(notebook))
+        modules = ", ".join(
+            f"`{each}.py`" for each in export.exported_module_names(notebook)
+        )
         on_disk.append((name.split("_")[0], title, name, modules))
     return [
         f"README's lesson table has {row}, which is not on disk"
@@ -518,7 +526,7 @@ def readme_lessons(root: Path) -> list[str]:
     ] + [f"README's lesson table lacks {row}" for row in on_disk if row not in rows]
 
 
-def reading_order(root: Path) -> list[str]:
+def docstring_follows_reading_order(root: Path) -> list[str]:
     """The docstring of gpt_lib lists the modules in their order, with their lessons."""
     docstring = ast.get_docstring(
         ast.parse((root / "gpt_lib" / "__init__.py").read_text(encoding="utf-8"))
@@ -526,8 +534,8 @@ def reading_order(root: Path) -> list[str]:
     in_docstring = re.findall(r"^ +(\d\d[a-z]?)? +`(\w+)`", docstring, re.MULTILINE)
     on_disk = [
         ("" if position else name.split("_")[0], module)
-        for name, notebook in notebooks(root)
-        for position, module in enumerate(export.module_names(notebook))
+        for name, notebook in read_notebooks(root)
+        for position, module in enumerate(export.exported_module_names(notebook))
     ]
     return [
         f"gpt_lib/__init__.py lists {ours}, on disk there is {theirs}"
@@ -543,24 +551,24 @@ NOTEBOOK_RULES = [
     no_absolute_paths,
     short_cells,
     pictures_in_words,
-    small_files,
+    small_notebooks,
     standard_kernel,
     directives_on_line_one,
-    enough_compared,
+    enough_compared_outputs,
 ]
 EXPORT_RULES = [
     library_is_the_notebooks,
     every_module_has_a_notebook,
-    one_name,
+    matching_file_names,
     modules_import,
 ]
 ARCHITECTURE_RULES = [
-    arrows_point_down,
+    modules_import_downwards,
     notebooks_import_downwards,
-    parts_are_known,
-    session_shows_nothing,
+    folders_have_import_rules,
+    playground_core_without_ui,
     standard_terms,
     readme_tree,
     readme_lessons,
-    reading_order,
+    docstring_follows_reading_order,
 ]

@@ -19,7 +19,7 @@ from gpt_lib.data import DATA, load_corpus
 from gpt_lib.device import device_info, pick_device
 from gpt_lib.experiments.results import write_json
 from gpt_lib.modern import ModernConfig, ModernGPT
-from gpt_lib.muon import fast_train_step
+from gpt_lib.muon import pick_train_step
 from gpt_lib.training import TrainingConfig, train, validation_loss
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ SWAPS: Mapping[str, dict[str, Any]] = {
 }
 
 
-def train_with_swap(swap: str, seed: int) -> dict[str, Any]:
+def measure_swap(swap: str, seed: int) -> dict[str, Any]:
     """Train one model, and score it by a full pass over the validation text: a row."""
     device = pick_device()
     corpus = load_corpus("tinyshakespeare").to(device)
@@ -63,7 +63,7 @@ def train_with_swap(swap: str, seed: int) -> dict[str, Any]:
         corpus.train,
         corpus.validation,
         replace(ABLATION_TRAINING, seed=seed),
-        step_function=fast_train_step(device),
+        step_function=pick_train_step(device),
     )
     return {
         "swap": swap,
@@ -109,7 +109,7 @@ def main() -> None:
     done = {(row["swap"], row["seed"]) for row in rows}
     planned = [(swap, seed) for seed in ABLATION_SEEDS for swap in SWAPS]
     for swap, seed in tqdm([run for run in planned if run not in done]):
-        rows.append(train_with_swap(swap, seed))
+        rows.append(measure_swap(swap, seed))
         content = {
             "machine": device_info(str(pick_device())),
             "date": date.today().isoformat(),

@@ -6,21 +6,21 @@ from collections.abc import Callable
 from statistics import median
 from typing import TypeVar
 
-Measurement = TypeVar("Measurement")
+MeasurementType = TypeVar("Measurement")
 
 
 def interleave(
-    candidates: dict[str, Callable[[], Measurement]],
+    candidates: dict[str, Callable[[], MeasurementType]],
     rounds: int,
     max_seconds: float = math.inf,
-) -> dict[str, list[Measurement]]:
+) -> dict[str, list[MeasurementType]]:
     """What each candidate measures, by name, in each round; a round runs all of them.
 
     A first round, which is not recorded, warms up. No round begins after `max_seconds`.
     """
     for measure in candidates.values():
         measure()
-    measurements: dict[str, list[Measurement]] = {name: [] for name in candidates}
+    measurements: dict[str, list[MeasurementType]] = {name: [] for name in candidates}
     start = time.perf_counter()
     for _ in range(rounds):
         for name, measure in candidates.items():

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from gpt_lib import catalog
 from gpt_lib.bigram import LanguageModel
-from gpt_lib.data import DATA, Corpus, load_corpus, load_text, toy_diary_surprisal
+from gpt_lib.data import DATA, Corpus, load_corpus, load_text, toy_diary_surprisals
 from gpt_lib.device import device_info, pick_device
 from gpt_lib.experiments.results import read_json, write_json
 from gpt_lib.text import bigram_loss, sequential_batches
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 LADDER_RESULTS = DATA / "results" / "ladder.json"
 LADDER_PICTURE = DATA / "pictures" / "ladder.png"
-BUDGETS = ("tokens", "seconds")
+BUDGET_KINDS = ("tokens", "seconds")
 # For equal tokens: training steps, of 1,536 tokens each.
 STEPS = {"tinyshakespeare": 2500, "toy-diary": 1000}
 # For equal seconds: how long each stage is trained.
-SECONDS = {"tinyshakespeare": 30.0, "toy-diary": 15.0}
+TRAINING_SECONDS = {"tinyshakespeare": 30.0, "toy-diary": 15.0}
 
 
 class Unigram(nn.Module):
@@ -74,7 +74,7 @@ LABELS = {
     "gpt": "GPT",
 }
 STAGES = [
-    Stage("unigram", None, catalog.ladder_training(0.03)),
+    Stage("unigram", None, catalog.ladder_training_config(0.03)),
     *(
         Stage(LABELS.get(name, name), name, catalog.recipe(name).training)
         for name in catalog.LADDER
@@ -82,7 +82,7 @@ STAGES = [
 ]
 
 
-def train_to_end(
+def last_training_record(
     model: LanguageModel, corpus: Corpus, config: TrainingConfig
 ) -> TrainingRecord:
     """Train a model; the last record."""
@@ -94,7 +94,7 @@ def steps_within(seconds: float, stage: Stage, corpus: Corpus) -> int:
     """How many training steps fit into a time, estimated by a short trial."""
     config = replace(stage.training, steps=60, warmup_steps=10)
     model = stage.build(corpus.tokenizer.vocab_size).to(corpus.train.device)
-    trial = train_to_end(model, corpus, config)
+    trial = last_training_record(model, corpus, config)
     steps = trial.tokens_per_second * seconds / (config.batch_size * config.context)
     return max(stage.training.warmup_steps + 1, round(steps))
 
@@ -116,11 +116,11 @@ def train_stage(stage: Stage, text: str, budget: str, seed: int) -> dict[str, An
     corpus = load_corpus(text).to(device)
     steps = STEPS[text]
     if budget == "seconds":
-        steps = steps_within(SECONDS[text], stage, corpus)
+        steps = steps_within(TRAINING_SECONDS[text], stage, corpus)
     torch.manual_seed(seed)
     model = stage.build(corpus.tokenizer.vocab_size).to(device)
     config = replace(stage.training, steps=steps, seed=seed)
-    last = train_to_end(model, corpus, config)
+    last = last_training_record(model, corpus, config)
     losses = token_losses(model, corpus.validation).cpu()
     row = {
         "stage": stage.label,
@@ -132,7 +132,7 @@ def train_stage(stage: Stage, text: str, budget: str, seed: int) -> dict[str, An
         "val_loss": round(losses.mean().item(), 4),
     }
     if text == "toy-diary":  # its floor is known: how far above it, and how sure
-        surprisal = toy_diary_surprisal(load_text(text))[-len(losses) :]
+        surprisal = toy_diary_surprisals(load_text(text))[-len(losses) :]
         above = losses - surprisal
         row["above_floor"] = round(above.mean().item(), 5)
         row["standard_error"] = round(above.std().item() / math.sqrt(len(above)), 5)
@@ -172,11 +172,11 @@ def read_ladder(
 
     return stages, {
         f"equal {budget}": [losses_of(stage, budget) for stage in stages]
-        for budget in BUDGETS
+        for budget in BUDGET_KINDS
     }
 
 
-def ladder_loss(stage: str) -> float:
+def read_ladder_loss(stage: str) -> float:
     """The mean validation loss of a stage on Tiny Shakespeare at equal tokens."""
     stages, losses = read_ladder("tinyshakespeare")
     seeds = losses["equal tokens"][stages.index(stage)]
@@ -194,11 +194,11 @@ def ladder_chart() -> "Picture":
     return loss_ladder(*read_ladder("tinyshakespeare"), title, {"bigram counts": line})
 
 
-def ladder_runs(seeds: int) -> Iterator[tuple[Stage, str, str, int]]:
+def planned_ladder_runs(seeds: int) -> Iterator[tuple[Stage, str, str, int]]:
     """Stage, text, budget and seed of every run, in ladder order."""
     for stage in STAGES:
         for text in STEPS:
-            for budget in BUDGETS:
+            for budget in BUDGET_KINDS:
                 for seed in range(1, seeds + 1):
                     yield stage, text, budget, seed
 
@@ -208,7 +208,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="runs of each kind")
     rows: list[dict[str, Any]] = []
-    for arguments in tqdm(list(ladder_runs(parser.parse_args().seeds)), unit="run"):
+    for arguments in tqdm(
+        list(planned_ladder_runs(parser.parse_args().seeds)), unit="run"
+    ):
         rows.append(row := train_stage(*arguments))
         columns = ("stage", "text", "budget", "seed", "val_loss", "seconds")
         tqdm.write("  ".join(str(row[column]) for column in columns))

@@ -29,8 +29,14 @@ from gpt_lib.device import device_info, pick_device
 from gpt_lib.experiments.results import read_bench_runs, read_json, write_json
 from gpt_lib.gpt import GPT, GPTConfig
 from gpt_lib.modern import ModernConfig, ModernGPT
-from gpt_lib.muon import fast_train_step
-from gpt_lib.race import RACE_CONFIGS, NGramGPT, RaceConfig, architecture_of, race
+from gpt_lib.muon import pick_train_step
+from gpt_lib.race import (
+    RACE_CONFIGS,
+    NGramGPT,
+    RaceConfig,
+    architecture_and_shape,
+    train_for_seconds,
+)
 from gpt_lib.runs import RUNS, CheckpointStore
 from gpt_lib.speed import measure_roofline, pick_precision, training_flops
 from gpt_lib.training import (
@@ -45,17 +51,17 @@ if TYPE_CHECKING:
     from gpt_lib.views import Picture
 
 RACE_TEXT = "tinyshakespeare"
-LEADERBOARD = RUNS / "leaderboard.json"
+LEADERBOARD_FILE = RUNS / "leaderboard.json"
 MAX_LEAK = 1e-4  # rounding stays below, a look into the future far above
 RACE_SEEDS = (1, 2, 3)
 RACE_SECONDS = {"cpu": (100.0, 180.0, 300.0), "cuda": (30.0, 60.0)}
 BASELINE = "GPT, AdamW, 2,000 steps"
 # Preset and batch size of the recipes in nanoGPT's README, by the kind of device.
-NANOGPT_SHAPES = {"cpu": ("nanogpt-cpu", 12), "cuda": ("lecture", 64)}
+NANOGPT_PRESETS = {"cpu": ("nanogpt-cpu", 12), "cuda": ("lecture", 64)}
 MATMUL_SIZES = {"cpu": 1024, "cuda": 8192}  # of the product that fills a device
 
 
-def for_device(table: dict[str, Any], device: torch.device) -> Any:
+def entry_for_device(table: dict[str, Any], device: torch.device) -> Any:
     """The entry of a table for a kind of device; that of a CPU for unknown kinds."""
     return table.get(device.type, table["cpu"])
 
@@ -65,7 +71,7 @@ def race_corpus() -> Corpus:
     return load_corpus(RACE_TEXT).to(pick_device())
 
 
-def without_ngrams(config: RaceConfig) -> RaceConfig:
+def config_without_ngrams(config: RaceConfig) -> RaceConfig:
     """The same race for a GPT without n-gram counts."""
     return replace(config, name="modern GPT, Muon", ngram_order=0)
 
@@ -105,7 +111,7 @@ def checked_validation_loss(model: LanguageModel, ids: Tensor) -> float:
 @cache
 def peak_flops(device: torch.device) -> float:
     """Operations a second of a large matrix product, in the fastest dtype."""
-    size = for_device(MATMUL_SIZES, device)
+    size = entry_for_device(MATMUL_SIZES, device)
     return measure_roofline(device, pick_precision(device), size).flops
 
 
@@ -115,7 +121,7 @@ def utilisation(config: GPTConfig | ModernConfig, tokens_per_s: float) -> float:
     return float(f"{fraction:.3g}")  # a slow machine is not at zero
 
 
-def train_for_seconds(
+def run_race(
     seconds: float, seed: int, config: RaceConfig | None = None, name: str = ""
 ) -> dict[str, Any]:
     """One race: its row. With a name, the model is saved as that run in runs/.
@@ -124,10 +130,10 @@ def train_for_seconds(
     """
     start = time.perf_counter()
     corpus = race_corpus()
-    config = config or for_device(RACE_CONFIGS, corpus.train.device)
+    config = config or entry_for_device(RACE_CONFIGS, corpus.train.device)
     torch.manual_seed(seed)
     model = config.build_model(corpus.train, corpus.tokenizer.vocab_size)
-    records = race(config, model, corpus.train, seconds, seed, start)
+    records = train_for_seconds(config, model, corpus.train, seconds, seed, start)
     with tqdm(
         total=round(seconds), unit="s", bar_format="{l_bar}{bar}|{n}/{total} s"
     ) as bar:
@@ -148,13 +154,13 @@ def train_for_seconds(
     }
     if name:
         steps = record.tokens // (config.batch_size * config.sequence_length)
-        card = race_card(model, corpus, config, row, steps)
+        card = race_model_card(model, corpus, config, row, steps)
         save_model(CheckpointStore(name).at(steps), model, card)
         row["model"] = name
     return row
 
 
-def race_card(
+def race_model_card(
     model: ModernGPT | NGramGPT,
     corpus: Corpus,
     config: RaceConfig,
@@ -173,7 +179,7 @@ def race_card(
         seed=row["seed"],
         optimizer="Muon",
     )
-    architecture, shape = architecture_of(model)
+    architecture, shape = architecture_and_shape(model)
     return ModelCard(
         architecture=architecture,
         shape=shape,
@@ -206,12 +212,12 @@ def run_baseline(seed: int) -> dict[str, Any]:
     corpus = race_corpus()
     device = corpus.train.device
     torch.manual_seed(seed)
-    preset, batch_size = for_device(NANOGPT_SHAPES, device)
+    preset, batch_size = entry_for_device(NANOGPT_PRESETS, device)
     model = GPT(GPTConfig.preset(preset, corpus.tokenizer.vocab_size)).to(device)
     config = TrainingConfig(
         steps=2000, batch_size=batch_size, evaluate_every=10**6, seed=seed
     )
-    step_function = fast_train_step(device) if device.type == "cuda" else training_step
+    step_function = pick_train_step(device) if device.type == "cuda" else training_step
     records = train(
         model, corpus.train, corpus.validation, config, step_function=step_function
     )
@@ -229,7 +235,9 @@ def run_baseline(seed: int) -> dict[str, Any]:
     }
 
 
-def median_losses(device: str = "cpu") -> dict[tuple[str, str], dict[float, float]]:
+def median_losses_by_budget(
+    device: str = "cpu",
+) -> dict[tuple[str, str], dict[float, float]]:
     """By name and the fastest dtype of a machine: seconds -> the median loss.
 
     Of several machines with the same dtype, the one that was measured last.
@@ -250,7 +258,7 @@ def race_chart() -> "Picture":
     """The committed races on CPUs: a curve for each that had several times."""
     from gpt_lib import views
 
-    losses = median_losses()
+    losses = median_losses_by_budget()
     baseline = [
         loss
         for (name, _), times in losses.items()
@@ -272,29 +280,32 @@ def race_chart() -> "Picture":
 
 def add_to_leaderboard(row: dict[str, Any]) -> list[dict[str, Any]]:
     """Add a race to the leaderboard in runs/; all races of its budget, best first."""
-    LEADERBOARD.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(LEADERBOARD.with_suffix(".lock")):  # two races may end at once
-        rows = read_json(LEADERBOARD)
+    LEADERBOARD_FILE.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(LEADERBOARD_FILE.with_suffix(".lock")):  # two races may end at once
+        rows = read_json(LEADERBOARD_FILE)
         rows.append({**row, "date": date.today().isoformat()})
-        write_json(LEADERBOARD, rows)
+        write_json(LEADERBOARD_FILE, rows)
     same_budget = [each for each in rows if each["budget"] == row["budget"]]
     return sorted(same_budget, key=lambda each: each["val_loss"])
 
 
-def run_committed_races() -> Iterator[dict[str, Any]]:
+def race_rows() -> Iterator[dict[str, Any]]:
     """The rows of data/results, from the baseline to the longest race of ours."""
     device = pick_device()
-    config, times = for_device(RACE_CONFIGS, device), for_device(RACE_SECONDS, device)
+    config, times = (
+        entry_for_device(RACE_CONFIGS, device),
+        entry_for_device(RACE_SECONDS, device),
+    )
     baselines = [run_baseline(seed) for seed in RACE_SEEDS]
     baseline_seconds = median(row["seconds"] for row in baselines)
     yield from ({**row, "budget": baseline_seconds} for row in baselines)
     # Ours in the very time that the baseline took here.
-    yield train_for_seconds(baseline_seconds, RACE_SEEDS[0])
+    yield run_race(baseline_seconds, RACE_SEEDS[0])
     for seed in RACE_SEEDS:
-        yield train_for_seconds(times[0], seed, without_ngrams(config))
+        yield run_race(times[0], seed, config_without_ngrams(config))
     for seconds in times:
         for seed in RACE_SEEDS:
-            yield train_for_seconds(seconds, seed)
+            yield run_race(seconds, seed)
 
 
 def main() -> None:
@@ -310,7 +321,7 @@ def main() -> None:
         )
     name = reserve_run_name()
     try:
-        row = train_for_seconds(options.seconds, options.seed, name=name)
+        row = run_race(options.seconds, options.seed, name=name)
     finally:
         with suppress(OSError):  # it is not empty: the race has ended well
             CheckpointStore(name).folder.rmdir()

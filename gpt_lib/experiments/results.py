@@ -16,7 +16,7 @@ from gpt_lib.speed import pick_precision
 
 BENCH_RESULTS = DATA / "results" / "bench.json"
 # What two runs on one kind of machine have in common; PyTorch's version may differ.
-MACHINE_KEYS = ("device", "name", "fastest dtype")
+SAME_MACHINE_KEYS = ("device", "name", "fastest dtype")
 
 
 def read_json(path: Path) -> list[dict[str, Any]]:
@@ -32,9 +32,9 @@ def write_json(path: Path, content: list | dict) -> None:
     new.replace(path)
 
 
-def part_and_machine(run: dict[str, Any]) -> tuple[str, ...]:
+def run_identity(run: dict[str, Any]) -> tuple[str, ...]:
     """The part of the benchmark that a run measured, and the kind of its machine."""
-    return run["part"], *(run["machine"][key] for key in MACHINE_KEYS)
+    return run["part"], *(run["machine"][key] for key in SAME_MACHINE_KEYS)
 
 
 @cache
@@ -63,9 +63,9 @@ def read_bench_rows(part: str, device: str = "cpu") -> list[dict[str, Any]]:
     ]
 
 
-def save_results(part: str, rows: list[dict[str, Any]], **details: Any) -> None:
+def save_bench_rows(part: str, rows: list[dict[str, Any]], **details: Any) -> None:
     """Save the rows of a part, measured on this machine, in place of older ones."""
     run = {"part": part, "machine": machine_info(), "date": date.today().isoformat()}
     runs = read_json(BENCH_RESULTS)
-    runs = [old for old in runs if part_and_machine(old) != part_and_machine(run)]
+    runs = [old for old in runs if run_identity(old) != run_identity(run)]
     write_json(BENCH_RESULTS, [*runs, {**run, **details, "results": rows}])

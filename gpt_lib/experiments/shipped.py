@@ -12,8 +12,8 @@ import torch
 from tqdm import tqdm
 
 from gpt_lib.catalog import (
-    MODELS,
-    SHIPPED,
+    SHIPPED_MODEL_NAMES,
+    SHIPPED_MODELS_FOLDER,
     build_model,
     model_shape,
     recipe,
@@ -50,20 +50,20 @@ def train_shipped(name: str) -> ModelCard:
         machine=device_info(str(device)),
         date=date.today().isoformat(),
     )
-    shutil.rmtree(MODELS / name, ignore_errors=True)  # git has it
-    save_model(MODELS / name, model, card)
+    shutil.rmtree(SHIPPED_MODELS_FOLDER / name, ignore_errors=True)  # git has it
+    save_model(SHIPPED_MODELS_FOLDER / name, model, card)
     return card
 
 
 def main() -> None:
     """Train the models that come with the course, and save them under data/models."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    known = ", ".join(SHIPPED)
+    known = ", ".join(SHIPPED_MODEL_NAMES)
     parser.add_argument("names", nargs="*", help=f"of {known}; all by default")
     names = parser.parse_args().names
-    if unknown := [name for name in names if name not in SHIPPED]:
+    if unknown := [name for name in names if name not in SHIPPED_MODEL_NAMES]:
         parser.error(f"no model {', '.join(unknown)}: there are {known}")
-    for name in names or SHIPPED:
+    for name in names or SHIPPED_MODEL_NAMES:
         print(f"{name}: validation loss {train_shipped(name).validation_loss}")
 
 

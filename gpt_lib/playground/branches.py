@@ -67,7 +67,7 @@ def branch_tree(
         end = min(positions, default=len(first.ids))
         text = "".join(first.pieces[start:end])
         text = text or "".join(labels[id] for id in first.ids[start:end])
-        log_probability = sum_log_probabilities(first.probabilities[:end])
+        log_probability = joint_log_probability(first.probabilities[:end])
         text = text if parent >= 0 else prompt + text
         nodes.append(BranchNode(text, parent, log_probability, group))
         index, below = len(nodes) - 1, {}
@@ -88,6 +88,6 @@ def fork_position(first: Sequence[int], second: Sequence[int]) -> int:
     return next(differ, min(len(first), len(second)))
 
 
-def sum_log_probabilities(probabilities: Sequence[float]) -> float:
+def joint_log_probability(probabilities: Sequence[float]) -> float:
     """The sum of log-probabilities in nats, finite even for a probability of 0."""
     return sum(math.log(max(each, 1e-30)) for each in probabilities)

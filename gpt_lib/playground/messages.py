@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable
 
 
-def resolve_name(kind: str, typed: str, known: Iterable[str]) -> str:
+def find_known_name(kind: str, typed: str, known: Iterable[str]) -> str:
     """The known name that was typed, whatever its case.
 
     Raises:

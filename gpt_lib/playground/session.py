@@ -1,9 +1,9 @@
 """One session of writing with text generators. Every face drives it; it shows nothing.
 
-A `Plan` says how the next text is to be written. A `Run` is one press of a button or of
-Enter: `Run.steps` loads what is missing, then writes a token of each `Text` in a step,
-in the thread that iterates over it. `Text.lock` is held while a token is written; so it
-is by others who run the model or change the text.
+`GenerationOptions` say how the next text is to be written. A `Run` is one press of a
+button or of Enter: `Run.steps` loads what is missing, then writes a token of each
+`Text` in a step, in the thread that iterates over it. `Text.lock` is held while a token
+is written; so it is by others who run the model or change the text.
 
 Random number n of a text's seed decides its token n. So a text that was stopped and
 continued is the text that never stopped.
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gpt_lib.playground.branches import Branch, sum_log_probabilities
+from gpt_lib.playground.branches import Branch, joint_log_probability
 from gpt_lib.playground.messages import error_text
 from gpt_lib.playground.settings import LENGTH, SEED, check_setting, describe_settings
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Plan:
+class GenerationOptions:
     """How the next text is to be written; a change makes a new plan."""
 
     models: tuple[str, ...]  # one for each text that is written at a time
@@ -46,7 +46,7 @@ class Plan:
         return self.settings[min(index, len(self.settings) - 1)]
 
 
-class NextToken(NamedTuple):
+class NextTokenDistribution(NamedTuple):
     """What can stand at a position of a text."""
 
     probabilities: "ArrayLike"  # (V,), the model's own
@@ -110,7 +110,7 @@ class Text:
     @property
     def surprisal(self) -> float | None:
         """The mean nats a token, by the model itself; None of a text without tokens."""
-        total = -sum_log_probabilities(self.branch.probabilities)
+        total = -joint_log_probability(self.branch.probabilities)
         return total / len(self.branch.ids) if self.branch.ids else None
 
     def count_tokens(self) -> int:
@@ -163,7 +163,9 @@ class Text:
             ending = pieces[position] + ending
         return self.stop in ending[-longest:]
 
-    def next_token(self, position: int, settings: Mapping[str, float]) -> NextToken:
+    def next_token(
+        self, position: int, settings: Mapping[str, float]
+    ) -> NextTokenDistribution:
         """What can stand at a position of the current branch.
 
         The model runs only for another position: settings reshape the same logits.
@@ -172,7 +174,7 @@ class Text:
         if self.cached is None or self.cached[0] != ids:
             self.cached = ids, self.text_generator.logits(ids)
         logits, probabilities = self.cached[1], self.text_generator.probabilities
-        return NextToken(
+        return NextTokenDistribution(
             probabilities(logits, ids),
             probabilities(logits, ids, **settings),
             self.text_generator.uniform(self.seed, position),
@@ -228,7 +230,7 @@ def new_decoder(text_generator: "TextGenerator") -> "TextDecoder":
 
 
 @dataclass(eq=False)
-class Task:
+class TextProgress:
     """The part of one text in a run."""
 
     text: Text | None  # None: there is none, since its prompt could not be read
@@ -269,7 +271,7 @@ class Run:
     ) -> None:
         self.session, self.plan = session, session.plan
         self.prompt, self.length, self.earlier_texts = prompt, length, texts
-        self.tasks: list[Task] = []  # one for each model, once it writes
+        self.tasks: list[TextProgress] = []  # one for each model, once it writes
         self.load_errors: dict[str, Exception] = {}
         self.stop = threading.Event()
         self.is_over, self.start_time, self.seconds = False, 0.0, 0.0
@@ -326,13 +328,13 @@ class Run:
         """Choose the text of each model, unless the run was stopped already."""
         if self.stop.is_set():
             return
-        tasks: list[Task] = []
+        tasks: list[TextProgress] = []
         for index, model in enumerate(self.plan.models):
             try:
                 first = next((task.text for task in tasks if task.text), None)
-                task = Task(self.choose_text(index, model, first))
+                task = TextProgress(self.choose_text(index, model, first))
             except Exception as error:
-                task = Task(None, outcome="failed", error=error_text(error))
+                task = TextProgress(None, outcome="failed", error=error_text(error))
             tasks.append(task)
         lengths = [task.text.count_tokens() if task.text else 0 for task in tasks]
         goal = self.length + next((n for n, t in zip(lengths, tasks) if t.text), 0)
@@ -404,7 +406,9 @@ class Session:
     """
 
     def __init__(
-        self, loaders: Mapping[str, Callable[[], "TextGenerator"]], plan: Plan
+        self,
+        loaders: Mapping[str, Callable[[], "TextGenerator"]],
+        plan: GenerationOptions,
     ) -> None:
         self.loaders, self.plan = dict(loaders), plan
         self.text_generators: dict[str, TextGenerator] = {}  # those that are loaded

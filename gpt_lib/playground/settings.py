@@ -7,7 +7,7 @@ No face is imported here: a notebook makes sliders of `SETTINGS`, a terminal par
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from gpt_lib.playground.messages import format_columns, resolve_name
+from gpt_lib.playground.messages import find_known_name, format_columns
 
 
 class Setting(NamedTuple):
@@ -95,7 +95,7 @@ def parse_settings(text: str, current: Mapping[str, float]) -> dict[str, float]:
     new, words = {**NEUTRAL, **current}, text.replace("=", " ").split()
     while words:
         typed = words.pop(0).replace("-", "_")
-        name = resolve_name("setting or preset", typed, [*BY_NAME, *PRESETS_BY_NAME])
+        name = find_known_name("setting or preset", typed, [*BY_NAME, *PRESETS_BY_NAME])
         if name in PRESETS_BY_NAME:
             new |= PRESETS_BY_NAME[name]
         elif words:

@@ -4,10 +4,10 @@ from importlib import import_module
 from typing import Any
 
 MODULES = {  # public name -> the module that defines it, imported at first use
-    "Panel": "picture",
+    "HtmlPanel": "picture",
     "Picture": "picture",
     "TreeNode": "tokens.token_tree_data",
-    "View": "picture",
+    "WidgetWithFallback": "picture",
     "attention_map": "attention.attention_map",
     "attention_mixer": "attention.attention_mixer",
     "attention_steps": "attention.attention_steps",

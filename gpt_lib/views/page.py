@@ -17,14 +17,14 @@ from numpy.typing import ArrayLike
 FOLDER = Path(__file__).parent
 
 
-class Page(NamedTuple):
+class PageFiles(NamedTuple):
     """The files of a page, as text."""
 
     script: str  # a JavaScript module whose default export has `render({model, el})`
     style: str  # CSS
 
 
-def load_page(*names: str, style: str = "") -> Page:
+def load_page_files(*names: str, style: str = "") -> PageFiles:
     """The page that some files make together, after `page_helpers.js` and `.css`.
 
     Args:
@@ -36,7 +36,7 @@ def load_page(*names: str, style: str = "") -> Page:
     scripts = [path.with_suffix(".js").read_text(encoding="utf-8") for path in paths]
     sheets = [path.with_suffix(".css") for path in paths]
     styles = [sheet.read_text(encoding="utf-8") for sheet in sheets if sheet.exists()]
-    return Page("\n".join(scripts), "\n".join([*styles, style]))
+    return PageFiles("\n".join(scripts), "\n".join([*styles, style]))
 
 
 def encode_floats(values: ArrayLike) -> str:

@@ -20,7 +20,7 @@ class Picture:
     """A picture with a description: `<img alt>` in a page, plain text elsewhere."""
 
     def __init__(self, figure: Figure, description: str) -> None:
-        self.png = png_of(figure)
+        self.png = figure_to_png(figure)
         self.description = description
         self.width = round(figure.get_figwidth() * CSS_PIXELS_PER_INCH)
 
@@ -44,7 +44,7 @@ class Picture:
         return {"text/html": self.html, "text/plain": self.description}
 
 
-def png_of(figure: Figure) -> bytes:
+def figure_to_png(figure: Figure) -> bytes:
     """The figure as a PNG of at most 256 colours, which is a third of the size."""
     drawn, packed = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=DOTS_PER_INCH)
@@ -52,7 +52,7 @@ def png_of(figure: Figure) -> bytes:
     return packed.getvalue()
 
 
-class Panel:
+class HtmlPanel:
     """Text laid out in HTML, and described in plain text."""
 
     def __init__(self, html: str, description: str) -> None:
@@ -65,13 +65,13 @@ class Panel:
         return {"text/html": self.html, "text/plain": self.description}
 
 
-class View:
+class WidgetWithFallback:
     """A live widget and its static fallback, for where no kernel runs.
 
     JupyterLab shows the widget; a code host or a PDF shows the fallback.
     """
 
-    def __init__(self, widget: Widget, fallback: Picture | Panel) -> None:
+    def __init__(self, widget: Widget, fallback: Picture | HtmlPanel) -> None:
         self.widget, self.fallback = widget, fallback
 
     def __repr__(self) -> str:

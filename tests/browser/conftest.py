@@ -17,7 +17,7 @@ import pytest
 from nbformat import NotebookNode
 from playwright.sync_api import Page, expect, sync_playwright
 
-from gpt_lib.course.export import ROOT, code_cells
+from gpt_lib.course.export import ROOT, code_cell_sources
 from gpt_lib.course.rules import project_files
 from gpt_lib.data import DATA
 
@@ -181,7 +181,7 @@ class Lesson:
 
         An exercise needs no more than these and its own two cells.
         """
-        for index, source in enumerate(code_cells(notebook)):
+        for index, source in enumerate(code_cell_sources(notebook)):
             if re.match(r"(#\| export\n)?(import|from) ", source):
                 cell = self.page.locator(".jp-CodeCell").nth(index)
                 cell.locator(".jp-InputPrompt").click()

@@ -17,10 +17,10 @@ from gpt_lib import catalog, compiled, runs
 from gpt_lib.cache import PackedReader
 from gpt_lib.checkpoints import load_checkpoint
 from gpt_lib.cli import app
-from gpt_lib.cli.train_run import make_card, resume_run, start_run
+from gpt_lib.cli.train_run import make_new_run_card, resume_run, train_new_run
 from gpt_lib.device import pick_device
-from gpt_lib.generation import generate_text
-from gpt_lib.runs import TrainingRun
+from gpt_lib.generation import stream_text
+from gpt_lib.runs import CheckpointWriter
 from tests.byte_tokenizer import ByteTokenizer
 
 SMALL = ["--preset", "block", "--context", "16", "--width", "16", "--heads", "2"]
@@ -125,9 +125,9 @@ def test_a_text_becomes_a_model_that_is_listed_and_writes(folder, trained):
     assert re.search(r"^shakespeare +gpt +1,276,160 ", result.stdout, re.M)
     assert result.stderr == f"runs are kept in {folder / 'runs'}\n"
     rows = json.loads(call("models", "--json").stdout)
-    assert [row["model"] for row in rows] == [*catalog.SHIPPED, "mine"]
+    assert [row["model"] for row in rows] == [*catalog.SHIPPED_MODEL_NAMES, "mine"]
     generators = catalog.text_generators(folder / "runs")
-    assert list(generators) == [*catalog.SHIPPED, "mine"]
+    assert list(generators) == [*catalog.SHIPPED_MODEL_NAMES, "mine"]
     result = call("generate", "Row", "--model", "mine", "--length", 20)
     assert (result.exit_code, result.stderr) == (0, "")
     assert re.fullmatch(r"Row(.|\n){20}\n", result.stdout)
@@ -146,7 +146,7 @@ def test_the_same_seed_writes_the_same_and_json_has_all():
     generator = catalog.load_text_generator("shakespeare")
     generator.model.to(pick_device())
     options = {"seed": 5, "temperature": 0.8, "top_k": 9}
-    text = "".join(generate_text(generator, "JULIET:\n", 30, **options))
+    text = "".join(stream_text(generator, "JULIET:\n", 30, **options))
     assert record["text"] == text
 
 
@@ -297,12 +297,12 @@ def test_a_model_of_bytes_is_trained_resumed_and_writes(folder, monkeypatch):
     text = folder / "poem.txt"
     text.write_text("Café 😀, naïve café. " * 60, encoding="utf-8")
     shape = {"context": 16, "width": 16, "heads": 2}
-    card = make_card(str(text), "block", shape, {"steps": 40}, ByteTokenizer())
+    card = make_new_run_card(str(text), "block", shape, {"steps": 40}, ByteTokenizer())
     assert card.shape["vocab_size"] == 256
     assert card.tokenizer == {"kind": "bytes"}
-    message, finished = start_run(TrainingRun("bytes", folder / "runs"), card)
+    message, finished = train_new_run(CheckpointWriter("bytes", folder / "runs"), card)
     assert finished, message
-    run = TrainingRun("bytes", folder / "runs")
+    run = CheckpointWriter("bytes", folder / "runs")
     assert resume_run(run)[1]
     prompt = "é 😀"
     words = ["generate", prompt, "--model", "bytes", "--length", 50]
@@ -344,7 +344,7 @@ def test_a_compiled_step_is_used_and_writes_the_same(tiny, monkeypatch):
 
         return step
 
-    monkeypatch.setattr(compiled, "compile_step", compile_step)
+    monkeypatch.setattr(compiled, "compile_decoding_step", compile_step)
     plain, result = call(*tiny), call(*tiny, "--compile")
     assert (result.exit_code, result.stdout) == (0, plain.stdout)
     assert result.stderr == "compiling …\n"
@@ -391,7 +391,7 @@ def start_training(folder, *words):
     process = start_process(
         folder, "train", *words, *SMALL, "--steps", "50000", stdout=-1, stderr=-1
     )
-    run = TrainingRun(words[-1].removesuffix(".txt"), folder / "runs")
+    run = CheckpointWriter(words[-1].removesuffix(".txt"), folder / "runs")
     limit = time.monotonic() + 60
     while not run.steps() or run.steps()[-1] < 20:
         assert process.poll() is None, process.communicate()
@@ -413,7 +413,7 @@ def test_ctrl_c_saves_and_resuming_goes_on_from_there(folder):
     assert process.returncode == 130
     [step] = re.findall(r"stopped and saved after (\d+) of 50000 steps", output)
     assert "gpt-lib train --resume --name cut" in output
-    run = TrainingRun("cut", folder / "runs")
+    run = CheckpointWriter("cut", folder / "runs")
     assert run.steps()[-1] == int(step)
     card = load_checkpoint(run.last()).card
     assert [r.step for r in card.history] == [*range(0, int(step), 10)]

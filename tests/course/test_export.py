@@ -75,7 +75,7 @@ def orphan_module(project):
 def raising_cell(project):
     path = project / BIGRAM
     add_cell(path, "#| export\n1 / 0")
-    [target] = export.targets_of(path)
+    [target] = export.module_paths(path)
     target.write_text(export.render(path)["bigram"])  # as if it had been forced in
 
 
@@ -170,7 +170,7 @@ def test_a_planted_fault_is_caught_in_one_line(project, plant, complaint):
 
 def test_export_keeps_the_old_module_if_the_new_one_does_not_import(project):
     path = project / BIGRAM
-    [target] = export.targets_of(path)
+    [target] = export.module_paths(path)
     before = target.read_text()
     add_cell(path, "#| export\nfrom os import x")
     with pytest.raises(
@@ -202,15 +202,15 @@ def test_a_misplaced_directive_cannot_be_exported(project, first_line):
 
 def test_cells_that_were_not_run_or_not_saved_are_named(project):
     path = project / BIGRAM
-    run = export.code_cells(nbformat.read(path, as_version=4))
-    assert export.unsaved_name(path, run) is None
-    assert export.unsaved_name(path, []) is not None
+    run = export.code_cell_sources(nbformat.read(path, as_version=4))
+    assert export.find_unsaved_definition(path, run) is None
+    assert export.find_unsaved_definition(path, []) is not None
     edited = [cell.replace("counts + add", "counts + 2 * add") for cell in run]
     not_saved, not_run = run + edited, edited
-    assert export.unsaved_name(path, not_saved) == "bigram_probabilities"
-    assert export.unsaved_name(path, not_run) == "bigram_probabilities"
+    assert export.find_unsaved_definition(path, not_saved) == "bigram_probabilities"
+    assert export.find_unsaved_definition(path, not_run) == "bigram_probabilities"
     broken = ["#| export\ndef bigram_probabilities(:", "%time x = 1"]
-    assert export.unsaved_name(path, run + broken) is None
+    assert export.find_unsaved_definition(path, run + broken) is None
 
 
 def test_lessons_are_found_by_number_name_or_file():
@@ -303,7 +303,7 @@ def test_a_second_module_reads_as_if_written_by_hand(tmp_path):
 
 def test_the_first_module_comes_first_wherever_its_cells_stand(tmp_path):
     path = two_modules(tmp_path, USED_BY_PAIRS, LETTERS)
-    assert [target.stem for target in export.targets_of(path)] == ["letters", "pairs"]
+    assert [target.stem for target in export.module_paths(path)] == ["letters", "pairs"]
     assert export.export_notebook(path)
     assert export.first_difference(path) is None
 
@@ -311,11 +311,11 @@ def test_the_first_module_comes_first_wherever_its_cells_stand(tmp_path):
 def test_all_new_modules_import_before_one_is_replaced(tmp_path):
     path = two_modules(tmp_path)
     assert export.export_notebook(path)
-    before = [target.read_text() for target in export.targets_of(path)]
+    before = [target.read_text() for target in export.module_paths(path)]
     two_modules(tmp_path, LETTERS.replace("10", "11"), USED_BY_PAIRS + "\n\n\n1 / 0")
     with pytest.raises(ImportError, match=r"gpt_lib/pairs.py is unchanged: .*ZeroDiv"):
         export.export_notebook(path)
-    assert [target.read_text() for target in export.targets_of(path)] == before
+    assert [target.read_text() for target in export.module_paths(path)] == before
     assert sorted(path.name for path in (tmp_path / "gpt_lib").iterdir()) == [
         "letters.py",
         "pairs.py",
@@ -334,15 +334,17 @@ def test_a_second_module_is_tried_with_the_new_first_one(tmp_path):
 
 def test_an_unsaved_cell_of_a_second_module_is_named(tmp_path):
     path = two_modules(tmp_path)
-    assert export.unsaved_name(path, [LETTERS, USED_BY_PAIRS]) is None
+    assert export.find_unsaved_definition(path, [LETTERS, USED_BY_PAIRS]) is None
     edited = USED_BY_PAIRS.replace("sum of x", "sum")
-    assert export.unsaved_name(path, [LETTERS, USED_BY_PAIRS, edited]) == "json"
+    assert (
+        export.find_unsaved_definition(path, [LETTERS, USED_BY_PAIRS, edited]) == "json"
+    )
     moved = USED_BY_PAIRS.replace("export pairs", "export")
-    assert export.unsaved_name(path, [LETTERS, moved]) is not None
+    assert export.find_unsaved_definition(path, [LETTERS, moved]) is not None
     # The same name in both modules is two things.
     again = "#| export pairs\nimport torch"
     two_modules(tmp_path, LETTERS, again)
-    assert export.unsaved_name(path, [LETTERS, again]) is None
+    assert export.find_unsaved_definition(path, [LETTERS, again]) is None
 
 
 # A whole lesson, re-executed
@@ -451,12 +453,12 @@ def test_restore_brings_back_a_second_module(tmp_path):
     path = two_modules(tmp_path, name="98b_letters")
     export.export_notebook(path)
     commit_all(tmp_path)
-    before = [target.read_text() for target in export.targets_of(path)]
+    before = [target.read_text() for target in export.module_paths(path)]
     two_modules(tmp_path, LETTERS, name="98b_letters")  # the second module is gone
     for target in (tmp_path / "gpt_lib").glob("*.py"):
         target.write_text("x = 1\n")
     assert restore("98b", tmp_path)
-    assert [target.read_text() for target in export.targets_of(path)] == before
+    assert [target.read_text() for target in export.module_paths(path)] == before
 
 
 def test_restore_says_when_there_is_no_git(project):

@@ -7,7 +7,7 @@ from jupyter_server.services.contents.largefilemanager import LargeFileManager
 from nbformat import v4
 
 from gpt_lib.course import jupyter_hook
-from gpt_lib.course.jupyter_hook import WIDGET_VIEW, keep_fallbacks
+from gpt_lib.course.jupyter_hook import WIDGET_VIEW, keep_only_fallbacks
 from gpt_lib.views import picture
 
 
@@ -22,15 +22,15 @@ def test_the_fallback_stays_and_the_live_view_goes():
     outputs = [output(**fallback), output(**foreign)]
     cells = [v4.new_code_cell("x", outputs=outputs), v4.new_markdown_cell("text")]
     notebook = v4.new_notebook(cells=cells)
-    keep_fallbacks({"type": "notebook", "content": notebook}, path="x.ipynb")
+    keep_only_fallbacks({"type": "notebook", "content": notebook}, path="x.ipynb")
     assert notebook.cells[0].outputs[0].data == fallback
     assert WIDGET_VIEW in notebook.cells[0].outputs[1].data
     nbformat.validate(notebook)
 
 
 def test_other_files_are_left_alone():
-    keep_fallbacks({"type": "file", "content": "text"})
-    keep_fallbacks({"type": "notebook", "content": None})
+    keep_only_fallbacks({"type": "file", "content": "text"})
+    keep_only_fallbacks({"type": "notebook", "content": None})
 
 
 @pytest.mark.parametrize("replaced", [False, True])

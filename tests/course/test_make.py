@@ -96,13 +96,13 @@ def test_what_the_library_imports_is_declared():
         "ipython",  # with ipykernel
         "traitlets",  # with ipywidgets
         "nbclient",  # make notebooks, in the group test
-        *peers.PACKAGES,
+        *peers.PEER_PACKAGES,
     }
 
 
 def test_the_peers_are_the_group_bench():
     requirements = [Requirement(each) for each in GROUPS["bench"]]
-    assert {each.name for each in requirements} == set(peers.PACKAGES)
+    assert {each.name for each in requirements} == set(peers.PEER_PACKAGES)
     assert all(str(each.specifier).startswith("==") for each in requirements)
     done = subprocess.run(
         ["make", "--dry-run", "bench", "PART=step memory"],
@@ -118,5 +118,5 @@ def test_the_peers_are_the_group_bench():
 def test_a_wheel_carries_the_shipped_models(tmp_path):
     include = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     [(source, target)] = include.items()
-    assert catalog.models_folder(ROOT / "gpt_lib") == ROOT / source
-    assert catalog.models_folder(tmp_path / "gpt_lib") == tmp_path / target
+    assert catalog.shipped_models_folder(ROOT / "gpt_lib") == ROOT / source
+    assert catalog.shipped_models_folder(tmp_path / "gpt_lib") == tmp_path / target

@@ -122,7 +122,7 @@ def test_an_optional_lesson_compares_fewer_outputs(tmp_path, name, count):
         cells = [v4.new_code_cell(source, outputs=[display()]) for _ in range(number)]
         notebook = v4.new_notebook(cells=cells)
         nbformat.write(notebook, tmp_path / "notebooks" / f"{name}.ipynb")
-        assert (rules.enough_compared(tmp_path) == []) == is_enough
+        assert (rules.enough_compared_outputs(tmp_path) == []) == is_enough
 
 
 @pytest.mark.parametrize("path", lessons(), ids=lambda path: path.stem)

@@ -14,16 +14,16 @@ from gpt_lib.course.export import ROOT
 from gpt_lib.experiments import results
 from gpt_lib.experiments.bench import __main__ as bench
 from gpt_lib.experiments.bench import command_latency, training
-from gpt_lib.experiments.bench.comparison import compare_with_each
+from gpt_lib.experiments.bench.comparison import peer_comparisons
 from gpt_lib.experiments.bench.generation import (
     BATCH_SIZES,
     COMPILED,
-    CPP,
+    CTRANSLATE2,
     FLOOR,
     LENGTHS,
-    PEER,
-    SHAPES,
+    MODEL_SHAPES,
     STEP_ALONE,
+    TRANSFORMERS_GPT2,
     UNCACHED,
     generate_ours,
     run_steps_alone,
@@ -51,7 +51,7 @@ def test_turns_are_taken_and_compared_within_a_round():
     )
     assert figures == {"a": [6, 2, 40], "b": [2, 1, 10]}
     assert order == ["a", "b"] * 4
-    [comparison] = compare_with_each("speed", "tokens/s", figures)
+    [comparison] = peer_comparisons("speed", "tokens/s", figures)
     # Each median for itself, but the ratio is that of the rounds: 3, 2 and 4.
     assert (comparison.ours, comparison.theirs, comparison.ratio) == (6, 2, 3)
     assert comparison.peer == "b"
@@ -73,7 +73,7 @@ def test_a_step_is_timed_for_any_language_model(monkeypatch):
         def forward(self, ids):
             return self.bigram_logits(ids)
 
-    assert training.tokens_per_second(Table(), torch.arange(500) % 65) > 0
+    assert training.measure_training_speed(Table(), torch.arange(500) % 65) > 0
 
 
 def test_new_tokens_are_counted_in_every_row():
@@ -85,7 +85,7 @@ def test_new_tokens_are_counted_in_every_row():
 
 
 def test_the_committed_figures_are_complete_and_meet_their_targets():
-    for part in bench.PARTS:
+    for part in bench.PART_NAMES:
         for run in results.read_bench_runs(part):
             assert {"machine", "date", "peers", "results"} <= run.keys()
             assert run["machine"]["fastest dtype"] in ("float32", "bfloat16")
@@ -97,13 +97,13 @@ def test_the_committed_figures_are_complete_and_meet_their_targets():
             assert row["ratio"] == pytest.approx(row["ours"] / row["theirs"], rel=0.15)
             target = row["target"]
             assert least.get(target, 0) < row["ratio"] <= most.get(target, 99)
-            if part == "step" and row["peer"] == PEER:
+            if part == "step" and row["peer"] == TRANSFORMERS_GPT2:
                 is_fused = row["name"].endswith("compiled, plain attention")
                 assert row["ratio"] >= (1.3 if is_fused else 1.2)
             if part == "loss":
                 assert row["ours"] <= 1.86
     measured = {run["part"] for run in results.read_json(results.BENCH_RESULTS)}
-    assert measured <= set(bench.PARTS)
+    assert measured <= set(bench.PART_NAMES)
     assert measured >= set(bench.MEASUREMENTS)
 
 
@@ -116,7 +116,7 @@ def test_an_unknown_part_is_an_error_that_lists_the_known(monkeypatch, capsys):
 
 def test_a_process_that_dies_is_reported_and_not_waited_for(capfd):
     with pytest.raises(RuntimeError, match="the process for nobody ended with 1"):
-        training.training_memory("nobody")
+        training.added_training_memory("nobody")
     assert "KeyError: 'nobody'" in capfd.readouterr().err
 
 
@@ -128,12 +128,14 @@ def test_generation_is_measured_for_every_shape_batch_and_length():
             (row["parameters"], row["batch"], row["length"]): row
             for row in run["results"]
         }
-        assert set(rows) == set(product(SHAPES, BATCH_SIZES, LENGTHS))
+        assert set(rows) == set(product(MODEL_SHAPES, BATCH_SIZES, LENGTHS))
         for (parameters, batch_size, length), row in rows.items():
             ratios, speeds = row["ratio_to_peer"], row["tokens_per_s"]
-            assert min(ratios["ours"], ratios[CPP]) > 1
+            assert min(ratios["ours"], ratios[CTRANSLATE2]) > 1
             for name, ratio in ratios.items():
-                assert ratio == pytest.approx(speeds[name] / speeds[PEER], rel=0.3)
+                assert ratio == pytest.approx(
+                    speeds[name] / speeds[TRANSFORMERS_GPT2], rel=0.3
+                )
             if batch_size == 1:
                 assert ratios["ours"] < ratios[COMPILED] < ratios[STEP_ALONE]
                 assert ratios[STEP_ALONE] < ratios[FLOOR]
@@ -157,16 +159,16 @@ def test_a_part_replaces_what_was_measured_on_this_machine(monkeypatch, tmp_path
     for name, losses in (("a", [3]), ("b", [5]), ("a", [1, 2])):
         machine = {"name": name, "device": "cpu", "fastest dtype": "float32"}
         monkeypatch.setattr(results, "machine_info", lambda machine=machine: machine)
-        results.save_results("race", [{"loss": loss} for loss in losses], peers={})
-        results.save_results("step", [{"speed": 7}])
+        results.save_bench_rows("race", [{"loss": loss} for loss in losses], peers={})
+        results.save_bench_rows("step", [{"speed": 7}])
     assert [row["loss"] for row in results.read_bench_rows("race")] == [5, 1, 2]
     assert [row["speed"] for row in results.read_bench_rows("step")] == [7, 7]
     assert results.read_bench_rows("step")[0]["dtype"] == "float32"
     gpu = {"name": "c", "device": "cuda", "fastest dtype": "bfloat16", "PyTorch": "1"}
     monkeypatch.setattr(results, "machine_info", lambda: gpu)
-    results.save_results("step", [{"speed": 600}])
+    results.save_bench_rows("step", [{"speed": 600}])
     gpu = gpu | {"PyTorch": "2"}  # a newer version is no other machine
-    results.save_results("step", [{"speed": 700}])
+    results.save_bench_rows("step", [{"speed": 700}])
     speeds = [row["speed"] for row in results.read_bench_rows("step", "cuda")]
     assert speeds == [700]
     assert [row["speed"] for row in results.read_bench_rows("step")] == [7, 7]
@@ -200,8 +202,8 @@ def test_the_fraction_of_saving_counts_all_the_trainer_waits_for(monkeypatch):
     monkeypatch.setattr(command_latency, "train", slow_train)
     monkeypatch.setattr(runs, "time", clock)
     monkeypatch.setattr(runs, "estimate_loss", taking(2))
-    monkeypatch.setattr(command_latency.TrainingRun, "save", taking(1))
-    fraction = command_latency.saving_fraction("bigram", 20)
+    monkeypatch.setattr(command_latency.CheckpointWriter, "save", taking(1))
+    fraction = command_latency.checkpoint_time_fraction("bigram", 20)
     saving = 2 * (2 + 1)  # the first and the last record, in 1 % there is no more
     assert fraction == pytest.approx(saving / clock.now)
     assert clock.now > 5 * saving

@@ -25,14 +25,14 @@ def test_every_stage_has_three_seeds_for_both_texts_and_both_budgets():
     assert len(runs) == len(ROWS)
     for stage in STAGES:
         for text in ladder.STEPS:
-            for budget in ladder.BUDGETS:
+            for budget in ladder.BUDGET_KINDS:
                 seeds = {run[3] for run in runs if run[:3] == (stage, text, budget)}
                 assert len(seeds) >= 3
     assert list(dict.fromkeys(row["stage"] for row in ROWS)) == STAGES
 
 
 def test_equal_means_equal():
-    for text, seconds in ladder.SECONDS.items():
+    for text, seconds in ladder.TRAINING_SECONDS.items():
         rows = [row for row in ROWS if row["text"] == text]
         tokens = {row["tokens"] for row in rows if row["budget"] == "tokens"}
         assert len(tokens) == 1
@@ -99,7 +99,7 @@ def test_a_short_run_of_each_stage(monkeypatch, stage):
 
 def test_as_many_steps_are_planned_as_fit_into_the_time(monkeypatch):
     stage, trial = ladder.STAGES[1], SimpleNamespace(tokens_per_second=1_536_000)
-    monkeypatch.setattr(ladder, "train_to_end", lambda *_: trial)
+    monkeypatch.setattr(ladder, "last_training_record", lambda *_: trial)
     corpus = load_corpus("toy-diary")
     assert ladder.steps_within(2.0, stage, corpus) == 2000
     assert ladder.steps_within(0.001, stage, corpus) == stage.training.warmup_steps + 1

@@ -27,14 +27,14 @@ from tests.lessons.test_race import random_ngram_model
 
 def test_without_ngrams_it_is_the_gpt_alone():
     config = RaceConfig(shape=SMALL)
-    alone = races.without_ngrams(config)
+    alone = races.config_without_ngrams(config)
     assert isinstance(alone.build_model(IDS, 17), ModernGPT)
     assert alone.name != config.name
 
 
 def test_each_device_has_its_config_and_unknown_ones_a_cpus():
     for kind in ("cpu", "mps", "cuda"):
-        config = races.for_device(RACE_CONFIGS, torch.device(kind))
+        config = races.entry_for_device(RACE_CONFIGS, torch.device(kind))
         assert config is RACE_CONFIGS["cuda" if kind == "cuda" else "cpu"]
 
 
@@ -53,7 +53,7 @@ def save_racer(model, folder, **shape):
     row = {"seed": 1, "seconds": 1.0, "val_loss": 2.0}
     tokenizer = CharTokenizer("".join(map(chr, range(97, 97 + 17))))
     corpus = Corpus("tinyshakespeare", "0" * 64, tokenizer, IDS, IDS, IDS)
-    card = races.race_card(model, corpus, RaceConfig(), row, steps=5)
+    card = races.race_model_card(model, corpus, RaceConfig(), row, steps=5)
     store = runs.CheckpointStore("mine", folder)
     card = replace(card, shape=card.shape | shape)
     catalog.save_model(store.at(5), model, card)
@@ -69,7 +69,9 @@ def test_a_racer_is_saved_and_comes_back(tmp_path, make_model):
     assert torch.equal(loaded(ids), model(ids))
     assert (card.step, card.training.optimizer) == (5, "Muon")
     with pytest.raises(checkpoints.CheckpointError, match="cannot be trained on"):
-        runs.resume(runs.TrainingRun("mine", tmp_path), torch.device("cpu"))
+        runs.load_for_resuming(
+            runs.CheckpointWriter("mine", tmp_path), torch.device("cpu")
+        )
 
 
 def test_ngrams_of_another_length_do_not_fit(tmp_path):
@@ -118,7 +120,7 @@ def test_an_honest_blind_guess_is_judged():
 
 
 def test_the_leaderboard_has_all_and_sorts_a_budget(tmp_path, monkeypatch):
-    monkeypatch.setattr(races, "LEADERBOARD", tmp_path / "runs" / "board.json")
+    monkeypatch.setattr(races, "LEADERBOARD_FILE", tmp_path / "runs" / "board.json")
     rows = [
         {"name": "a", "budget": 100.0, "val_loss": 1.6},
         {"name": "b", "budget": 20.0, "val_loss": 1.7},
@@ -126,7 +128,7 @@ def test_the_leaderboard_has_all_and_sorts_a_budget(tmp_path, monkeypatch):
     ]
     boards = [races.add_to_leaderboard(copy.copy(row)) for row in rows]
     assert [row["name"] for row in boards[-1]] == ["c", "a"]
-    assert len(json.loads(races.LEADERBOARD.read_text())) == 3
+    assert len(json.loads(races.LEADERBOARD_FILE.read_text())) == 3
 
 
 @pytest.fixture
@@ -138,14 +140,14 @@ def runs_folder(tmp_path, monkeypatch):
 
 
 def test_a_whole_race_through_the_command(runs_folder, monkeypatch, capsys):
-    monkeypatch.setattr(races, "LEADERBOARD", runs_folder / "board.json")
+    monkeypatch.setattr(races, "LEADERBOARD_FILE", runs_folder / "board.json")
     lengths = {"batch_size": 8, "sequence_length": 8}
     config = RaceConfig(name="tiny", shape=SMALL, ngram_order=2, **lengths)
     monkeypatch.setattr(races, "RACE_CONFIGS", {"cpu": config})
     monkeypatch.setattr("sys.argv", ["race", "--seconds", "2", "--seed", "7"])
     (runs_folder / "race-1").mkdir()  # an earlier one
     races.main()
-    [row] = json.loads(races.LEADERBOARD.read_text(encoding="utf-8"))
+    [row] = json.loads(races.LEADERBOARD_FILE.read_text(encoding="utf-8"))
     assert (row["name"], row["model"]) == ("tiny", "race-2")
     model, tokenizer, card = catalog.load("race-2", runs_folder)
     assert card.validation_loss == row["val_loss"]
@@ -173,7 +175,7 @@ def test_a_race_that_fails_leaves_no_folder(runs_folder, monkeypatch):
         assert (runs_folder / name).is_dir()
         raise ValueError("disqualified")
 
-    monkeypatch.setattr(races, "train_for_seconds", fails)
+    monkeypatch.setattr(races, "run_race", fails)
     with pytest.raises(ValueError, match="disqualified"):
         races.main()
     assert not list(runs_folder.iterdir())
@@ -196,8 +198,8 @@ def test_medians_are_those_of_one_machine(tmp_path, monkeypatch):
         machine = {"name": name, "device": "cpu", "fastest dtype": "float32"}
         monkeypatch.setattr(results, "machine_info", lambda machine=machine: machine)
         rows = [{"name": "x", "budget": 1.0, "val_loss": loss} for loss in losses]
-        results.save_results("race", rows)
-    assert races.median_losses() == {("x", "float32"): {1.0: 8}}
+        results.save_bench_rows("race", rows)
+    assert races.median_losses_by_budget() == {("x", "float32"): {1.0: 8}}
 
 
 def test_the_committed_races_keep_their_promise():

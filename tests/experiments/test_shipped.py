@@ -12,7 +12,10 @@ CONFIG = TrainingConfig(steps=3, warmup_steps=1, batch_size=4, evaluation_batche
 
 
 def test_the_losses_fall_from_stage_to_stage_as_on_the_ladder():
-    losses = {name: catalog.load(name).card.validation_loss for name in catalog.SHIPPED}
+    losses = {
+        name: catalog.load(name).card.validation_loss
+        for name in catalog.SHIPPED_MODEL_NAMES
+    }
     assert list(losses.values()) == sorted(losses.values())
     assert losses["shakespeare"] < 1.55
     labels = {"block": "block", "one-head": "one head", "many-heads": "+ position"}
@@ -31,9 +34,9 @@ def tiny_folder(tmp_path, monkeypatch):
     """One tiny recipe, and the folder that its model will be in."""
     shape = {"context": 16, "width": 8, "heads": 2, "depth": 1}
     for module in (shipped, catalog):
-        monkeypatch.setattr(module, "MODELS", tmp_path / "models")
-    monkeypatch.setattr(catalog, "SHIPPED", ("tiny",))
-    monkeypatch.setattr(shipped, "SHIPPED", ("tiny",))
+        monkeypatch.setattr(module, "SHIPPED_MODELS_FOLDER", tmp_path / "models")
+    monkeypatch.setattr(catalog, "SHIPPED_MODEL_NAMES", ("tiny",))
+    monkeypatch.setattr(shipped, "SHIPPED_MODEL_NAMES", ("tiny",))
     recipes = {"tiny": catalog.Recipe("gpt", CONFIG, shape)}
     monkeypatch.setattr(catalog, "RECIPES", recipes)
     return tmp_path / "models" / "tiny"

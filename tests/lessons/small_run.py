@@ -36,7 +36,7 @@ def begin(run, card=CARD):
 
 def resume_and_train(run, fraction=1.0):
     """Resume a run and train it to its end: its records."""
-    (model, _, card), state = runs.resume(run, torch.device("cpu"))
+    (model, _, card), state = runs.load_for_resuming(run, torch.device("cpu"))
     parts = text_parts()
     records = train(model, *parts, card.training, state)
     return runs.checkpointed(records, run, model, state, card, parts[1], fraction)

@@ -80,7 +80,7 @@ def test_the_model_sees_no_future_and_runs_on_meta():
 @given(st.lists(st.floats(-20, 20), min_size=2, max_size=12), st.floats(0.05, 5))
 def test_temperature_is_softmax_of_divided_logits(logits, temperature):
     logits = torch.tensor(logits)
-    probabilities = lesson.next_probabilities(logits, temperature)
+    probabilities = lesson.softmax_with_temperature(logits, temperature)
     expected = torch.tensor([math.exp((x - max(logits)) / temperature) for x in logits])
     torch.testing.assert_close(
         probabilities, expected / expected.sum(), atol=1e-5, rtol=1e-4
@@ -89,9 +89,9 @@ def test_temperature_is_softmax_of_divided_logits(logits, temperature):
 
 def test_temperature_zero_takes_the_likeliest_and_below_is_an_error():
     logits = torch.tensor([1.0, 3.0, 2.0])
-    assert lesson.next_probabilities(logits, 0).tolist() == [0.0, 1.0, 0.0]
+    assert lesson.softmax_with_temperature(logits, 0).tolist() == [0.0, 1.0, 0.0]
     with pytest.raises(ValueError, match=r"temperature=-0\.5 must be 0 or more"):
-        lesson.next_probabilities(logits, -0.5)
+        lesson.softmax_with_temperature(logits, -0.5)
 
 
 def test_generated_ids_follow_the_probabilities_and_the_seed(device):
@@ -139,15 +139,15 @@ def test_only_the_context_is_read():
 def test_an_empty_prompt_and_an_unknown_character_are_errors(tokenizer):
     model = lesson.Bigram(5)
     with pytest.raises(ValueError, match="prompt is empty"):
-        next(lesson.generate_text(tokenizer, model, "", 3))
+        next(lesson.stream_text(tokenizer, model, "", 3))
     with pytest.raises(ValueError, match="'z' at position 1"):
-        next(lesson.generate_text(tokenizer, model, "az", 3))
+        next(lesson.stream_text(tokenizer, model, "az", 3))
 
 
 def test_text_is_written_character_by_character(tokenizer):
     counts = lesson.bigram_counts(tokenizer.encode(TEXT), 5)
     model = lesson.Bigram.from_probabilities(lesson.bigram_probabilities(counts))
-    pieces = list(lesson.generate_text(tokenizer, model, "a", 20))
+    pieces = list(lesson.stream_text(tokenizer, model, "a", 20))
     assert len(pieces) == 20
     assert set(pieces) <= set(TEXT)
 
@@ -160,9 +160,9 @@ def model_of(text, tokenizer):
 def test_generated_text_holds_whole_characters_only():
     tokenizer, text = ByteTokenizer(), "é🙂я"  # no byte occurs twice
     model = model_of(2 * text, tokenizer)
-    pieces = list(lesson.generate_text(tokenizer, model, "é", 6, temperature=0))
+    pieces = list(lesson.stream_text(tokenizer, model, "é", 6, temperature=0))
     assert pieces == ["🙂", "я"]
-    pieces = list(lesson.generate_text(tokenizer, model, "é", 5, temperature=0))
+    pieces = list(lesson.stream_text(tokenizer, model, "é", 5, temperature=0))
     assert pieces == ["🙂", "\ufffd"]  # cut within the last character
 
 

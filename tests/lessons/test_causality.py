@@ -12,8 +12,8 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 from gpt_lib import modern
 from gpt_lib.attention import future_leak
 from gpt_lib.bigram import LanguageModel, bigram_counts
-from gpt_lib.course.export import ROOT, lessons, targets_of
-from gpt_lib.data import generate_toy_diary, toy_diary_surprisal
+from gpt_lib.course.export import ROOT, lessons, module_paths
+from gpt_lib.data import generate_toy_diary, toy_diary_surprisals
 from gpt_lib.gpt import GPT, GPTConfig
 from gpt_lib.modern import ModernConfig, ModernGPT
 from gpt_lib.race import KneserNey, NGramGPT
@@ -34,7 +34,7 @@ def is_model(thing):
 
 def model_classes():
     """Every model that a lesson exports."""
-    targets = [target for path in lessons(ROOT) for target in targets_of(path)]
+    targets = [target for path in lessons(ROOT) for target in module_paths(path)]
     for module in (importlib.import_module(f"gpt_lib.{t.stem}") for t in targets):
         for thing in vars(module).values():
             if is_model(thing) and thing.__module__ == module.__name__:
@@ -135,7 +135,7 @@ def toy_diary():
     text = generate_toy_diary(entries=1200)
     ids = CharTokenizer.from_text(text).encode(text)
     validation = train_validation_test_split(ids)[1]
-    surprisal = toy_diary_surprisal(text)[-(len(validation) - 1) :]
+    surprisal = toy_diary_surprisals(text)[-(len(validation) - 1) :]
     return ids, surprisal.mean().item()
 
 

@@ -35,7 +35,7 @@ from tests.lessons.small_run import (
 
 @pytest.fixture
 def run(tmp_path):
-    return runs.TrainingRun("trial", tmp_path)
+    return runs.CheckpointWriter("trial", tmp_path)
 
 
 # Whole or not there
@@ -44,7 +44,7 @@ def run(tmp_path):
 def test_what_is_written_is_read_and_the_tool_agrees(tmp_path):
     files = {lesson.WEIGHTS_FILE: b"weights", lesson.CARD_FILE: b"{}"}
     lesson.write_checkpoint_files(tmp_path / "step-000001", files)
-    assert lesson.read_checkpoint(tmp_path / "step-000001") == files
+    assert lesson.read_checkpoint_files(tmp_path / "step-000001") == files
     assert [path.name for path in tmp_path.iterdir()] == ["step-000001"]
     if sys.platform == "linux":
         command = ["sha256sum", "--check", "--strict", lesson.HASHES_FILE]
@@ -94,13 +94,13 @@ def test_a_death_in_any_moment_of_a_write_leaves_the_old_or_the_new(
         except DyingError:
             died = True
     steps = runs.checkpoint_steps(path.name for path in tmp_path.iterdir())
-    assert lesson.read_checkpoint(tmp_path / "step-000001") == before
+    assert lesson.read_checkpoint_files(tmp_path / "step-000001") == before
     if 2 in steps:
-        assert lesson.read_checkpoint(tmp_path / "step-000002") == after
+        assert lesson.read_checkpoint_files(tmp_path / "step-000002") == after
     assert died or 2 in steps
     if 2 not in steps:  # over what was left
         lesson.write_checkpoint_files(tmp_path / "step-000002", after)
-    assert lesson.read_checkpoint(tmp_path / "step-000002") == after
+    assert lesson.read_checkpoint_files(tmp_path / "step-000002") == after
 
 
 def test_every_moment_of_a_write_was_tried(tmp_path, monkeypatch):
@@ -108,7 +108,7 @@ def test_every_moment_of_a_write_was_tried(tmp_path, monkeypatch):
     with monkeypatch.context() as context:
         die_at(context, 13)
         lesson.write_checkpoint_files(tmp_path / "step-000001", files)
-    assert lesson.read_checkpoint(tmp_path / "step-000001") == files
+    assert lesson.read_checkpoint_files(tmp_path / "step-000001") == files
 
 
 # Every architecture
@@ -116,7 +116,7 @@ def test_every_moment_of_a_write_was_tried(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("architecture", lesson.ARCHITECTURES)
 def test_every_architecture_comes_back_as_it_was(architecture, tmp_path):
-    run = runs.TrainingRun("trial", tmp_path)
+    run = runs.CheckpointWriter("trial", tmp_path)
     card = replace(CARD, architecture=architecture, shape={"vocab_size": 8})
     model, _ = begin(run, card)
     again = lesson.load_checkpoint(run.last())
@@ -172,7 +172,7 @@ def test_other_architectures_and_tokenizers_are_passed_in(run):
     run.save(model, TrainingState.start(model, card.training), card)
     loaded = lesson.load_checkpoint(run.last(), *kinds)
     assert loaded.tokenizer is TOKENIZER
-    (resumed, _, _), _ = runs.resume(run, torch.device("cpu"), *kinds)
+    (resumed, _, _), _ = runs.load_for_resuming(run, torch.device("cpu"), *kinds)
     assert same_tensors(resumed.state_dict(), model.state_dict())
     with pytest.raises(lesson.CheckpointError, match="no architecture 'mine'"):
         lesson.load_checkpoint(run.last())
@@ -183,7 +183,9 @@ def test_other_architectures_and_tokenizers_are_passed_in(run):
 def test_an_optimizer_of_a_later_lesson_is_an_error_that_says_which(run):
     begin(run)
     with pytest.raises(lesson.CheckpointError, match="no optimizer 'AdamW': there are"):
-        runs.resume(run, torch.device("cpu"), optimizers={"SGD": torch.optim.SGD})
+        runs.load_for_resuming(
+            run, torch.device("cpu"), optimizers={"SGD": torch.optim.SGD}
+        )
     with pytest.raises(ValueError, match=r"no optimizer 'Muon'.*lesson 14 brings it"):
         lesson.look_up("optimizer", "Muon", {"SGD": torch.optim.SGD})
 
@@ -202,7 +204,7 @@ QUESTION = "to be or not to be, that is the question\n" * 40  # what "modern" re
 def old_run(request, tmp_path):
     """A copy of an old run, since whoever resumes it writes there."""
     lesson.shutil.copytree(OLD_RUNS / request.param, tmp_path / request.param)
-    return runs.TrainingRun(request.param, tmp_path)
+    return runs.CheckpointWriter(request.param, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +240,9 @@ def test_an_old_run_writes_the_same_text(old_run):
 
 
 def resume_old(run):
-    return runs.resume(run, torch.device("cpu"), *KINDS, optimizers=catalog.OPTIMIZERS)
+    return runs.load_for_resuming(
+        run, torch.device("cpu"), *KINDS, optimizers=catalog.OPTIMIZERS
+    )
 
 
 # Muon makes every direction of an update equally long, rounding errors included.
@@ -328,17 +332,17 @@ def test_every_old_name_is_used_by_some_old_run():
     names = []
     for path in OLD_RUNS.rglob("*.safetensors"):
         names += [f".{name}." for name in load(path.read_bytes())]
-    for old in (old for table in lesson.OLD_KEYS.values() for old in table):
+    for old in (old for table in lesson.RENAMED_KEYS.values() for old in table):
         assert any(f'"{old}":' in card for card in cards), old
-    for old in (old for table in lesson.OLD_VALUES.values() for old in table):
+    for old in (old for table in lesson.RENAMED_VALUES.values() for old in table):
         assert any(f': "{old}"' in card for card in cards), old
-    for old in lesson.OLD_TENSORS.keys() - {"average alone"}:
+    for old in lesson.RENAMED_TENSORS.keys() - {"average alone"}:
         assert any(f".{old}." in name for name in names), old
 
 
 def test_what_is_new_is_not_upgraded(run):
     begin(run)
-    files = lesson.read_checkpoint(run.last())
+    files = lesson.read_checkpoint_files(run.last())
     card = json.loads(files[lesson.CARD_FILE])
     tensors = {"table": torch.zeros(1), "optimizer.0.average": torch.ones(1)}
     assert lesson.upgrade(card, tensors) == (card, tensors)
@@ -347,7 +351,7 @@ def test_what_is_new_is_not_upgraded(run):
 @pytest.mark.parametrize("number", [3, 99, -1, 0, 1.5, None, [2]])
 def test_an_unknown_format_is_an_error(run, number):
     begin(run)
-    files = lesson.read_checkpoint(run.last())
+    files = lesson.read_checkpoint_files(run.last())
     change_card(format=number, better=True)(files)
     replace_checkpoint(run.last(), files)
     message = (
@@ -382,7 +386,7 @@ def test_an_accident_names_the_file(run, kind, name, seed):
     path = run.last() / name
     path.write_bytes(kind(path.read_bytes(), random.Random(seed)))
     with pytest.raises(lesson.CheckpointError, match=r"trial.step-000000"):
-        runs.resume(run, torch.device("cpu"))
+        runs.load_for_resuming(run, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -530,7 +534,7 @@ HOSTILE = {
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_hostile_checkpoint_with_right_hashes_is_an_error(run, kind):
     begin(run)
-    files = lesson.read_checkpoint(run.last())
+    files = lesson.read_checkpoint_files(run.last())
     change, message = HOSTILE[kind]
     change(files)
     replace_checkpoint(run.last(), files)
@@ -549,13 +553,13 @@ def test_a_pickle_is_refused_and_not_run(run, tmp_path, name, torch_file):
         torch.save(harm, tmp_path / "pickle")
     else:
         (tmp_path / "pickle").write_bytes(pickle.dumps(harm))
-    files = lesson.read_checkpoint(run.last())
+    files = lesson.read_checkpoint_files(run.last())
     files[name] = (tmp_path / "pickle").read_bytes()
     replace_checkpoint(run.last(), files)
     kind = "ZIP" if torch_file else "pickle"
     message = "Invalid JSON" if name == lesson.CARD_FILE else f"is a {kind}.*refused"
     with pytest.raises(lesson.CheckpointError, match=message):
-        runs.resume(run, torch.device("cpu"))
+        runs.load_for_resuming(run, torch.device("cpu"))
     assert not (tmp_path / "harm").exists()
 
 
@@ -573,13 +577,13 @@ STATES = {
 def test_a_state_that_does_not_fit_is_an_error(run, kind):
     begin(run)
     list(islice(resume_and_train(run), 2))
-    files = lesson.read_checkpoint(run.last())
+    files = lesson.read_checkpoint_files(run.last())
     files[lesson.STATE_FILE] = save(load(files[lesson.STATE_FILE]) | STATES[kind])
     replace_checkpoint(run.last(), files)
     with pytest.raises(
         lesson.CheckpointError, match=r"state\.safetensors does not fit"
     ):
-        runs.resume(run, torch.device("cpu"))
+        runs.load_for_resuming(run, torch.device("cpu"))
 
 
 def test_the_file_of_hashes_may_name_no_other_files(run, tmp_path):

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from gpt_lib import check
 from gpt_lib.check import Exercise
-from gpt_lib.course.export import code_cells, lessons
+from gpt_lib.course.export import code_cell_sources, lessons
 from tests.lessons.exercise_defects import exercise_defects
 
 EXERCISES = {
@@ -30,10 +30,33 @@ def test_the_check_accepts_the_solution_and_names_each_mistake(key):
     assert len(EXERCISES[key].mistakes) >= 3
 
 
+def badly_named(key, exercise):
+    """The functions of an exercise whose names do not tell what they are to it."""
+    _, name = key
+    expected = [
+        (exercise.solution, f"reference_{name}$"),
+        (exercise.inputs, f"{name}_inputs$|<lambda>$"),
+        *((mistake, "mistake_|<lambda>$") for mistake, _ in exercise.mistakes.values()),
+    ]
+    return [f.__name__ for f, pattern in expected if not re.match(pattern, f.__name__)]
+
+
+@pytest.mark.parametrize("key", EXERCISES, ids=".".join)
+def test_names_in_a_check_tell_solution_inputs_and_mistakes_apart(key):
+    assert badly_named(key, EXERCISES[key]) == []
+
+
+def test_a_mistake_that_is_named_like_a_solution_is_found():
+    def clip(): ...
+
+    exercise = Exercise(clip, list, {"none": (clip, "Nothing is clipped.")}, "clipped")
+    assert badly_named(("training", "clip"), exercise) == ["clip", "list", "clip"]
+
+
 def check_calls():
     """(lesson, module, exercise, function) of every check that a lesson makes."""
     for path in lessons():
-        for source in code_cells(nbformat.read(path, as_version=4)):
+        for source in code_cell_sources(nbformat.read(path, as_version=4)):
             yield from ((path, *match) for match in CHECK_CALL.findall(source))
 
 
@@ -64,7 +87,9 @@ def test_stub_hint_and_solution_are_in_the_lesson(call):
     notebook = nbformat.read(path, as_version=4)
     exercise = EXERCISES[module, name]
     names = {"torch": torch, "nn": nn, "math": math, "cross_entropy": cross_entropy}
-    [stub] = [c for c in code_cells(notebook) if c.startswith(f"def {function}(")]
+    [stub] = [
+        c for c in code_cell_sources(notebook) if c.startswith(f"def {function}(")
+    ]
     exec(stub, namespace := dict(names))
     assert exercise(namespace[function]).passed is None
     details, solution = folded_solution(notebook, function)

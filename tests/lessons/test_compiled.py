@@ -79,7 +79,9 @@ def test_a_context_too_short_to_compile_for_is_read_eagerly(context):
 def test_where_cpp_products_cannot_be_generated_the_librarys_are_taken(reader):
     model = GPT(GPTConfig(7, context=8, width=8, heads=2, depth=1)).double()
     ids, packed = torch.randint(7, (1, 6)), PackedReader(model)
-    step = lesson.compile_step(packed)  # of 64 bits, for which none are generated
+    step = lesson.compile_decoding_step(
+        packed
+    )  # of 64 bits, for which none are generated
     packed.cache = KVCache.for_model(model)
     packed.forward(ids[:, :5])
     assert_near(step(ids[:, 5:], packed.cache), model(ids)[:, 5:])

@@ -163,14 +163,14 @@ def test_the_grammar_is_unambiguous_and_the_surprisal_of_an_entry_is_exact():
     assert len({text for text, _ in entries}) == len(entries) > 1000  # no text twice
     assert sum(p for _, p in entries) == pytest.approx(1.0)
     for text, probability in entries[:: len(entries) // 200]:
-        total = lesson.toy_diary_surprisal(text).double().sum().item()
+        total = lesson.toy_diary_surprisals(text).double().sum().item()
         assert total == pytest.approx(-math.log(probability), rel=1e-5)
 
 
 def test_the_surprisal_of_each_character_is_the_fraction_that_remains_possible():
     entries = list(all_texts("entry"))
     text = lesson.generate_toy_diary(1, seed=5)
-    surprisal = lesson.toy_diary_surprisal(text)
+    surprisal = lesson.toy_diary_surprisals(text)
     for position in range(len(text)):
         before = sum(p for entry, p in entries if entry.startswith(text[:position]))
         after = sum(p for entry, p in entries if entry.startswith(text[: position + 1]))
@@ -181,9 +181,9 @@ def test_the_surprisal_of_each_character_is_the_fraction_that_remains_possible()
 
 def test_another_text_is_an_error_and_half_an_entry_is_not():
     with pytest.raises(ValueError, match="no toy diary has 'X' at position 3"):
-        lesson.toy_diary_surprisal("SunX")
+        lesson.toy_diary_surprisals("SunX")
     half = lesson.generate_toy_diary(3)[:150]
-    assert len(lesson.toy_diary_surprisal(half)) == 150
+    assert len(lesson.toy_diary_surprisals(half)) == 150
 
 
 @pytest.mark.parametrize(
@@ -235,15 +235,15 @@ def test_a_corpus_too_short_for_the_context_is_an_error(tmp_path):
 
 
 def test_a_clone_has_its_own_data_folder():
-    assert lesson.DATA == lesson.CLONE / "data"
-    assert (lesson.CLONE / "notebooks").is_dir()
+    assert lesson.DATA == lesson.PACKAGE_PARENT / "data"
+    assert (lesson.PACKAGE_PARENT / "notebooks").is_dir()
 
 
 def test_without_a_clone_data_lies_in_the_users_data_folder(tmp_path):
-    shutil.copytree(lesson.CLONE / "gpt_lib", tmp_path / "gpt_lib")
+    shutil.copytree(lesson.PACKAGE_PARENT / "gpt_lib", tmp_path / "gpt_lib")
     code = (
         "import platformdirs, gpt_lib.data as data;"
-        "assert str(data.CLONE) == sys.argv[1], data.CLONE;"
+        "assert str(data.PACKAGE_PARENT) == sys.argv[1], data.PACKAGE_PARENT;"
         "assert data.DATA == platformdirs.user_data_path('gpt-lib') / 'data'"
     )
     command = [sys.executable, "-c", f"import sys; {code}", str(tmp_path.resolve())]

@@ -11,7 +11,7 @@ import pytest
 from nbclient import NotebookClient
 from nbformat import v4
 
-from gpt_lib.course.export import code_cells, lessons
+from gpt_lib.course.export import code_cell_sources, lessons
 from tests.lessons.test_checks import check_calls, folded_solution
 
 IMPORT = re.compile(r"(#\| export\b.*\n)?(import|from) ")
@@ -24,7 +24,7 @@ def import_cells(notebook):
     An exercise needs no more than these and its own two cells.
     """
     cells = []
-    for source in code_cells(notebook):
+    for source in code_cell_sources(notebook):
         if IMPORT.match(source):
             cells.append(source)
             if CHECKS_IMPORTED.search(source):
@@ -34,7 +34,7 @@ def import_cells(notebook):
 
 def cell_with_line(notebook, beginning):
     """The code cell in which a line begins like this."""
-    cells = code_cells(notebook)
+    cells = code_cell_sources(notebook)
     [source] = [cell for cell in cells if f"\n{beginning}" in f"\n{cell}"]
     return source
 

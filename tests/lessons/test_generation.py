@@ -329,13 +329,13 @@ def test_impossible_requests_are_errors(gpt):
         next(lesson.generate(gpt, torch.zeros(1, 1).long(), -1))
     text_generator = lesson.TextGenerator(gpt, TOKENIZER)
     with pytest.raises(ValueError, match="prompt is empty"):
-        next(lesson.generate_text(text_generator, "", 3))
+        next(lesson.stream_text(text_generator, "", 3))
     with pytest.raises(ValueError, match="'z' at position 1"):
-        next(lesson.generate_text(text_generator, "az", 3))
+        next(lesson.stream_text(text_generator, "az", 3))
     with pytest.raises(ValueError, match="prompt is empty"):
         text_generator.logits([])
     with pytest.raises(ValueError, match="temperature=-1"):
-        next(lesson.generate_text(text_generator, "a", 3, temperature=-1))
+        next(lesson.stream_text(text_generator, "a", 3, temperature=-1))
 
 
 # With a tokenizer
@@ -343,7 +343,7 @@ def test_impossible_requests_are_errors(gpt):
 
 def test_a_text_is_what_its_tokens_say(gpt):
     text_generator = lesson.TextGenerator(gpt, TOKENIZER)
-    text = "".join(lesson.generate_text(text_generator, "ab", 15, temperature=0.8))
+    text = "".join(lesson.stream_text(text_generator, "ab", 15, temperature=0.8))
     prompt = text_generator.encode("ab")
     ids, probabilities, texts = zip(
         *text_generator.generate(prompt, 15, 1, temperature=0.8)
@@ -351,7 +351,7 @@ def test_a_text_is_what_its_tokens_say(gpt):
     assert text == "".join(texts) == text_generator.decode(ids)
     assert texts == tuple(text_generator.labels[id] for id in ids)
     assert all(0 < probability <= 1 for probability in probabilities)
-    assert list(lesson.generate_text(text_generator, "ab", 0)) == []
+    assert list(lesson.stream_text(text_generator, "ab", 0)) == []
 
 
 def test_the_playground_can_explain_every_token(gpt):
@@ -380,7 +380,7 @@ def test_a_stop_text_ends_the_text_within_one_token(alphabet):
     text_generator = lesson.TextGenerator(alphabet, TOKENIZER)
 
     def text(prompt, length, stop):
-        return "".join(lesson.generate_text(text_generator, prompt, length, stop=stop))
+        return "".join(lesson.stream_text(text_generator, prompt, length, stop=stop))
 
     assert text("a", 30, stop="ef") == "bcdef"
     assert text("a", 30, stop="\n") == "bcdefg\n"
@@ -394,7 +394,7 @@ def test_a_stop_text_ends_the_text_within_one_token(alphabet):
 
 def test_each_row_of_a_batch_has_a_stop_of_its_own(alphabet):
     prompts = torch.tensor([[0], [3], [5]])
-    stop = [lesson.StopText(TOKENIZER, text) for text in ("cd", "f", "xy")]
+    stop = [lesson.StopAfterText(TOKENIZER, text) for text in ("cd", "f", "xy")]
     tokens = list(lesson.generate(alphabet, prompts, 6, stop=stop))
     running = torch.stack([token.running for token in tokens], dim=1).tolist()
     assert running == [
@@ -403,7 +403,7 @@ def test_each_row_of_a_batch_has_a_stop_of_its_own(alphabet):
         [True] * 6,
     ]
     assert torch.equal(ids_of(tokens), ids_of(lesson.generate(alphabet, prompts, 6)))
-    stop = [lesson.StopText(TOKENIZER, text) for text in ("cd", "f")]
+    stop = [lesson.StopAfterText(TOKENIZER, text) for text in ("cd", "f")]
     tokens = list(lesson.generate(alphabet, prompts[:2], 30, stop=stop))
     assert len(tokens) == 3  # until no row is running
     assert not tokens[-1].running.any()
@@ -422,11 +422,11 @@ def test_a_stop_is_told_every_id_of_its_row_until_it_ends(alphabet):
 
 def test_stops_that_do_not_fit_are_errors(alphabet):
     prompts = torch.tensor([[0], [1]])
-    stop = [lesson.StopText(TOKENIZER, "a")]
+    stop = [lesson.StopAfterText(TOKENIZER, "a")]
     with pytest.raises(ValueError, match="one callable for each of 2 rows"):
         next(lesson.generate(alphabet, prompts, 3, stop=stop))
     with pytest.raises(ValueError, match="at least one character"):
-        lesson.StopText(TOKENIZER, "")
+        lesson.StopAfterText(TOKENIZER, "")
 
 
 def test_the_reader_reads_what_was_generated(gpt):
@@ -494,7 +494,7 @@ def test_no_half_character_is_ever_given():
         "🙂",
         "!",
     ]
-    assert list(lesson.generate_text(text_generator, "x", 9)) == list(text)
+    assert list(lesson.stream_text(text_generator, "x", 9)) == list(text)
     assert text_generator.decode([token.id for token in tokens]) == text
 
 

@@ -442,6 +442,6 @@ def test_shared_keys_make_a_smaller_cache():
 
 
 def test_it_is_built_from_its_shape():
-    model = lesson.modern_gpt(**vars(SMALL))
+    model = lesson.build_modern_gpt(**vars(SMALL))
     assert isinstance(model, lesson.ModernGPT)
     assert model.config == SMALL

@@ -10,8 +10,8 @@ from torch import nn
 
 from gpt_lib import checkpoints, runs
 from gpt_lib import muon as lesson
-from gpt_lib.modern import ModernConfig, ModernGPT, modern_gpt
-from gpt_lib.speed import CudaGraphStep, TrainStep
+from gpt_lib.modern import ModernConfig, ModernGPT, build_modern_gpt
+from gpt_lib.speed import CudaGraphStep, MixedPrecisionStep
 from gpt_lib.training import (
     OPTIMIZERS,
     TrainingConfig,
@@ -45,7 +45,7 @@ def test_adamw_is_pytorchs(betas, decay):
         settings["lr"] = optimizer.param_groups[0]["lr"] = rate
         theirs.grad = torch.randn(4, 3)
         optimizer.step()
-        lesson.adamw_update(ours, theirs.grad, state, settings)
+        lesson.apply_adamw_update(ours, theirs.grad, state, settings)
         torch.testing.assert_close(ours, theirs.detach())
     for name, tensor in optimizer.state[theirs].items():
         torch.testing.assert_close(state[name], tensor)
@@ -208,7 +208,7 @@ def test_the_rates_of_both_groups_follow_the_schedule():
 
 def test_a_run_with_muon_resumes_as_if_it_had_never_stopped(tmp_path):
     """Lesson 10's promise, with this optimizer and this model."""
-    architectures = {"modern-gpt": modern_gpt}
+    architectures = {"modern-gpt": build_modern_gpt}
     config = TrainingConfig(
         steps=12,
         batch_size=4,
@@ -234,7 +234,7 @@ def test_a_run_with_muon_resumes_as_if_it_had_never_stopped(tmp_path):
         torch.manual_seed(3)
         model = checkpoints.build(card.architecture, card.shape, architectures)
         state = TrainingState.start(model, config, WITH_MUON)
-        run = runs.TrainingRun(name, tmp_path)
+        run = runs.CheckpointWriter(name, tmp_path)
         return run, model, records_of(run, model, state, card)
 
     run, whole, records = start("whole")
@@ -248,7 +248,7 @@ def test_a_run_with_muon_resumes_as_if_it_had_never_stopped(tmp_path):
         records.close()
     torch.manual_seed(99)
     with run.lock():
-        (model, _, card), state = runs.resume(
+        (model, _, card), state = runs.load_for_resuming(
             run, torch.device("cpu"), architectures, optimizers=WITH_MUON
         )
         assert isinstance(state.optimizer, lesson.Muon)
@@ -272,12 +272,12 @@ def test_the_rate_rises_stays_and_falls_to_zero():
 
 def test_the_train_step_follows_the_measured_precision(monkeypatch):
     kinds = {
-        torch.float32: TrainStep,
+        torch.float32: MixedPrecisionStep,
         torch.bfloat16: CudaGraphStep,
-        torch.float16: TrainStep,  # which has the scaler that it needs
+        torch.float16: MixedPrecisionStep,  # which has the scaler that it needs
     }
     for precision, kind in kinds.items():
         monkeypatch.setattr(lesson, "pick_precision", lambda _, p=precision: p)
-        step = lesson.fast_train_step(torch.device("cpu"))
+        step = lesson.pick_train_step(torch.device("cpu"))
         assert isinstance(step, kind)
         assert step.precision == precision

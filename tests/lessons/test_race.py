@@ -15,7 +15,7 @@ from gpt_lib.generation import generate, next_logits, sample, uniforms
 from gpt_lib.gpt import GPTConfig
 from gpt_lib.modern import ModernConfig, ModernGPT
 from gpt_lib.muon import lr_fraction, muon_groups
-from gpt_lib.speed import MasterWeightStep, TrainStep
+from gpt_lib.speed import MasterWeightStep, MixedPrecisionStep
 from gpt_lib.training import validation_loss
 from tests.lessons.test_muon import IDS, SMALL, small_model
 
@@ -35,7 +35,7 @@ def test_ngram_ids_are_digits():
 
 
 def test_a_table_counts_what_followed():
-    table = lesson.NGramTable(torch.tensor([12, 12, 13, 40]), 10)  # after 1: 2, 2, 3
+    table = lesson.NGramCounts(torch.tensor([12, 12, 13, 40]), 10)  # after 1: 2, 2, 3
     counts = table(torch.tensor([[1, 4, 3, 9]]))[0]
     assert counts.sum(-1).tolist() == [3, 1, 0, 0]  # 3 is between, 9 behind the last
     assert counts[0, 2:4].tolist() == [2, 1]
@@ -247,9 +247,9 @@ def test_counting_without_gradients_does_not_keep_it_from_learning():
 @pytest.mark.parametrize("make_model", [random_ngram_model, small_model])
 def test_it_is_built_again_from_its_architecture(make_model):
     model = make_model()
-    architecture, shape = lesson.architecture_of(model)
+    architecture, shape = lesson.architecture_and_shape(model)
     constructors = {
-        "ngram-gpt": lesson.ngram_gpt,
+        "ngram-gpt": lesson.build_ngram_gpt,
         "modern-gpt": lambda **shape: ModernGPT(ModernConfig(**shape)),
     }
     built = constructors[architecture](**shape).eval()
@@ -262,13 +262,13 @@ def test_it_is_built_again_from_its_architecture(make_model):
 
 def test_each_window_is_scored_without_its_own_fold():
     model = ngram_model().eval()
-    wrapped = lesson.HeldOutFoldModel(model, IDS)
+    wrapped = lesson.OutOfFoldTrainingModel(model, IDS)
     positions = torch.arange(8) + torch.tensor([[500], [1700]])
     ids, fold = IDS[positions], positions // model.ngrams.fold_size
     expected = model(ids, log_probabilities=model.ngrams(ids, fold))
     assert torch.equal(wrapped(positions), expected)
     plain = small_model()
-    assert torch.equal(lesson.HeldOutFoldModel(plain, IDS)(positions), plain(ids))
+    assert torch.equal(lesson.OutOfFoldTrainingModel(plain, IDS)(positions), plain(ids))
 
 
 def test_a_window_across_a_border_does_not_know_what_it_reads():
@@ -278,7 +278,7 @@ def test_a_window_across_a_border_does_not_know_what_it_reads():
     model = lesson.NGramGPT(gpt, lesson.KneserNey(text, 4, 5))
     border = model.ngrams.fold_size * torch.arange(1, 20)[:, None]
     positions = border + torch.arange(-40, 40)
-    logits = lesson.HeldOutFoldModel(model, text)(positions)[:, 40:]
+    logits = lesson.OutOfFoldTrainingModel(model, text)(positions)[:, 40:]
     loss = nn.functional.cross_entropy(
         logits.flatten(0, 1), text[positions + 1][:, 40:].flatten()
     )
@@ -287,8 +287,8 @@ def test_a_window_across_a_border_does_not_know_what_it_reads():
 
 def test_noise_replaces_its_fraction():
     ids = torch.zeros(100, 100, dtype=torch.long)
-    assert lesson.corrupt(ids, 0.0, 17) is ids
-    corrupted = lesson.corrupt(ids, 0.2, 17)
+    assert lesson.corrupt_ids(ids, 0.0, 17) is ids
+    corrupted = lesson.corrupt_ids(ids, 0.2, 17)
     fraction = (corrupted != 0).float().mean().item()
     assert fraction == pytest.approx(0.2 * 16 / 17, abs=0.03)
     assert corrupted.min() >= 0
@@ -308,14 +308,14 @@ def test_noise_is_read_and_never_counted(monkeypatch):
     monkeypatch.setattr(model, "forward", spy("read"))
     monkeypatch.setattr(model.ngrams, "forward", spy("counted", model.ngrams.forward))
     positions = torch.arange(200)[None]
-    lesson.HeldOutFoldModel(model, IDS, noise=0.5)(positions)
+    lesson.OutOfFoldTrainingModel(model, IDS, noise=0.5)(positions)
     assert torch.equal(inputs["counted"], IDS[positions])
     assert 0.3 < (inputs["read"] != IDS[positions]).float().mean() < 0.6
 
 
 def test_muon_finds_the_matrices_of_a_wrapped_model():
     model = ngram_model()
-    matrices, others = muon_groups(lesson.HeldOutFoldModel(model, IDS))
+    matrices, others = muon_groups(lesson.OutOfFoldTrainingModel(model, IDS))
     assert [id(p) for p in matrices] == [id(p) for p in muon_groups(model.gpt)[0]]
     assert len(matrices) == 4 * SMALL["depth"]
     assert len(matrices) + len(others) == len(list(model.parameters()))
@@ -358,7 +358,7 @@ def test_on_a_gpu_the_model_has_the_shape_of_the_lecture():
 def test_a_race_learns_and_counts_its_tokens(device):
     model = small_model().to(device)
     config = lesson.RaceConfig(batch_size=4, sequence_length=8)
-    records = list(lesson.race(config, model, IDS.to(device), 2.0))
+    records = list(lesson.train_for_seconds(config, model, IDS.to(device), 2.0))
     assert records[-1].seconds >= 2
     assert records[-1].tokens % (4 * model.context) == 0
     assert records[-1].tokens > records[0].tokens == 4 * model.context
@@ -369,7 +369,7 @@ def test_a_race_learns_and_counts_its_tokens(device):
 def test_ids_of_a_corpus_are_small_and_race_alike():
     config = lesson.RaceConfig(batch_size=2, sequence_length=8)
     losses = [
-        next(lesson.race(config, small_model(), ids, 1.0)).loss
+        next(lesson.train_for_seconds(config, small_model(), ids, 1.0)).loss
         for ids in (IDS, IDS.to(torch.int16))
     ]
     assert losses[0] == losses[1]
@@ -385,9 +385,11 @@ def test_the_rate_in_a_race_goes_by_the_clock(monkeypatch):
 
     ticking = SimpleNamespace(perf_counter=lambda: clock.now)
     monkeypatch.setattr(lesson, "time", ticking)
-    monkeypatch.setattr(lesson, "fast_train_step", lambda _: step_function)
+    monkeypatch.setattr(lesson, "pick_train_step", lambda _: step_function)
     config = lesson.RaceConfig(sequence_length=8)
-    records = list(lesson.race(config, small_model(), IDS, 10.0, start_time=-3.0))
+    records = list(
+        lesson.train_for_seconds(config, small_model(), IDS, 10.0, start_time=-3.0)
+    )
     expected = [0.02 * lr_fraction(second / 10) for second in range(3, 10)]
     assert rates == pytest.approx(expected)  # three seconds were over before
     assert records[-1].seconds == 10
@@ -395,12 +397,16 @@ def test_the_rate_in_a_race_goes_by_the_clock(monkeypatch):
 
 def test_a_race_that_starts_too_late_still_makes_a_step():
     config = lesson.RaceConfig(batch_size=2, sequence_length=8)
-    [record] = lesson.race(config, small_model(), IDS, 1.0, start_time=-1e9)
+    [record] = lesson.train_for_seconds(
+        config, small_model(), IDS, 1.0, start_time=-1e9
+    )
     assert record.tokens == 16
     assert math.isfinite(record.loss)
 
 
-@pytest.mark.parametrize("step", [TrainStep(), MasterWeightStep()], ids=["32", "16"])
+@pytest.mark.parametrize(
+    "step", [MixedPrecisionStep(), MasterWeightStep()], ids=["32", "16"]
+)
 def test_a_race_gains_on_its_ngrams(monkeypatch, step):
     """On a text with copies of a character further behind than the n-grams look."""
     clock = SimpleNamespace(now=0.0)
@@ -411,7 +417,7 @@ def test_a_race_gains_on_its_ngrams(monkeypatch, step):
 
     ticking = SimpleNamespace(perf_counter=lambda: clock.now)
     monkeypatch.setattr(lesson, "time", ticking)
-    monkeypatch.setattr(lesson, "fast_train_step", lambda _: step_function)
+    monkeypatch.setattr(lesson, "pick_train_step", lambda _: step_function)
     text = random_text(5, 2000, seed=6)
     for t in range(4, 2000):
         if t % 2:
@@ -421,5 +427,5 @@ def test_a_race_gains_on_its_ngrams(monkeypatch, step):
     torch.manual_seed(1)
     model = config.build_model(text[:1500], 5)
     before = validation_loss(model, text[-500:])
-    list(lesson.race(config, model, text[:1500], 100.0))  # steps
+    list(lesson.train_for_seconds(config, model, text[:1500], 100.0))  # steps
     assert validation_loss(model, text[-500:]) < before - 0.1

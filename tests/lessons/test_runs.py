@@ -48,13 +48,13 @@ def one_thread():
 
 @pytest.fixture
 def run(tmp_path):
-    return lesson.TrainingRun("trial", tmp_path)
+    return lesson.CheckpointWriter("trial", tmp_path)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """The weights of a run that nobody disturbed."""
-    run = lesson.TrainingRun("whole", tmp_path_factory.mktemp("runs"))
+    run = lesson.CheckpointWriter("whole", tmp_path_factory.mktemp("runs"))
     begin(run)
     list(resume_and_train(run))
     return checkpoints.load_checkpoint(run.last()).model.state_dict()
@@ -75,7 +75,7 @@ def test_plain_names(name):
 )  # fmt: skip
 def test_names_that_could_leave_the_folder_or_confuse_a_system(name, tmp_path):
     with pytest.raises(ValueError, match="cannot be the name of a run: use up to 64"):
-        lesson.TrainingRun(name, tmp_path)
+        lesson.CheckpointWriter(name, tmp_path)
 
 
 def test_steps_are_whole_and_in_order():
@@ -105,7 +105,7 @@ def test_an_unknown_run_is_an_error(run):
 
 def test_a_full_disk_leaves_the_old_checkpoint(run, monkeypatch):
     model, state = begin(run)
-    old = checkpoints.read_checkpoint(run.last())
+    old = checkpoints.read_checkpoint_files(run.last())
     state.step = 5
 
     def full(path, data):
@@ -117,16 +117,16 @@ def test_a_full_disk_leaves_the_old_checkpoint(run, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         run.save(model, state, CARD)
     assert run.steps() == [0]
-    assert checkpoints.read_checkpoint(run.last()) == old
+    assert checkpoints.read_checkpoint_files(run.last()) == old
     assert sorted(path.name for path in run.folder.iterdir()) == ["step-000000"]
 
 
 def test_a_checkpoint_is_never_replaced(run):
     model, state = begin(run)
-    old = checkpoints.read_checkpoint(run.last())
+    old = checkpoints.read_checkpoint_files(run.last())
     with pytest.raises(FileExistsError, match="step-000000 exists"):
         run.save(model, state, CARD)
-    assert checkpoints.read_checkpoint(run.last()) == old
+    assert checkpoints.read_checkpoint_files(run.last()) == old
 
 
 def test_the_last_two_and_the_best_are_kept(run):
@@ -219,12 +219,12 @@ def test_stopping_right_after_a_save_saves_nothing_twice(run):
 def test_what_is_forgotten_shows(run, finished, monkeypatch):
     """The state matters: without each part of it the weights come out otherwise."""
     for forget in ("random", "optimizer"):
-        run = lesson.TrainingRun(forget, run.root)
+        run = lesson.CheckpointWriter(forget, run.root)
         begin(run)
         records = resume_and_train(run)
         list(islice(records, 9))
         records.close()
-        files = checkpoints.read_checkpoint(run.last())
+        files = checkpoints.read_checkpoint_files(run.last())
         tensors = load(files[checkpoints.STATE_FILE])
         fresh = TrainingState.start(torch.nn.Linear(1, 1), CONFIG)
         rest = {n: t for n, t in tensors.items() if not n.startswith(forget)}
@@ -239,7 +239,7 @@ def test_what_is_forgotten_shows(run, finished, monkeypatch):
 def train_in_process(root, started):
     """What a training process does; `started` is set after its first step."""
     torch.set_num_threads(1)
-    records = resume_and_train(lesson.TrainingRun("trial", root))
+    records = resume_and_train(lesson.CheckpointWriter("trial", root))
     next(records)
     started.set()
     list(records)
@@ -303,8 +303,8 @@ def test_killed_at_thirty_random_moments_it_loads_and_ends_as_never_killed(
 
 def test_two_trainings_under_one_name_one_is_refused(run):
     holder = (
-        "import sys, time; from gpt_lib.runs import Path, TrainingRun\n"
-        "with TrainingRun('trial', Path(sys.argv[1])).lock():\n"
+        "import sys, time; from gpt_lib.runs import Path, CheckpointWriter\n"
+        "with CheckpointWriter('trial', Path(sys.argv[1])).lock():\n"
         "    print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen(
@@ -324,10 +324,10 @@ def test_two_trainings_under_one_name_one_is_refused(run):
 
 def test_a_name_that_exists_is_not_taken_again(run):
     begin(run)
-    old = checkpoints.read_checkpoint(run.last())
+    old = checkpoints.read_checkpoint_files(run.last())
     with pytest.raises(ValueError, match="'trial' exists: r"), run.lock(new=True):
         pass
-    assert checkpoints.read_checkpoint(run.last()) == old
+    assert checkpoints.read_checkpoint_files(run.last()) == old
     with FileLock(run.folder / ".lock", timeout=0):  # the refusal let go of the lock
         pass
 
@@ -344,7 +344,7 @@ def test_weights_that_are_not_finite_are_not_saved(run):
 
 def test_saved_here_loads_there(run, device):
     model, _ = begin(run)
-    (loaded, _, _), state = lesson.resume(run, device)
+    (loaded, _, _), state = lesson.load_for_resuming(run, device)
     assert next(loaded.parameters()).device.type == device.type
     assert same_tensors(
         model.state_dict(), {n: t.cpu() for n, t in loaded.state_dict().items()}
@@ -360,7 +360,7 @@ def test_saving_takes_its_fraction_of_the_time_and_no_more(tmp_path, monkeypatch
     clock = [0.0]
     monkeypatch.setattr(lesson.time, "perf_counter", lambda: clock[0])
 
-    class Timed(lesson.TrainingRun):
+    class Timed(lesson.CheckpointWriter):
         saves = 0
 
         def save(self, *_):
@@ -399,7 +399,7 @@ def test_a_run_on_bytes_is_resumed_as_if_never_stopped(tmp_path):
     card = replace(CARD, tokenizer=tokenizer.to_card(), shape=shape)
 
     def resume_until(run, records_wanted):
-        (model, loaded, card), state = lesson.resume(
+        (model, loaded, card), state = lesson.load_for_resuming(
             run, torch.device("cpu"), tokenizers=BYTE_TOKENIZERS
         )
         assert loaded == tokenizer
@@ -411,7 +411,7 @@ def test_a_run_on_bytes_is_resumed_as_if_never_stopped(tmp_path):
 
     weights = []
     for name, stops in {"whole": [99], "stopped": [9, 99]}.items():
-        run = lesson.TrainingRun(name, tmp_path)
+        run = lesson.CheckpointWriter(name, tmp_path)
         begin(run, card)
         for stop in stops:
             model = resume_until(run, stop)
@@ -422,4 +422,4 @@ def test_a_run_on_bytes_is_resumed_as_if_never_stopped(tmp_path):
     text = tokenizer.decode(torch.tensor([token.id for token in tokens]))
     assert "".join(token.text for token in tokens) == text
     with pytest.raises(checkpoints.CheckpointError, match="no tokenizer 'bytes'"):
-        lesson.resume(run, torch.device("cpu"))
+        lesson.load_for_resuming(run, torch.device("cpu"))

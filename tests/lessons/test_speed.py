@@ -59,7 +59,8 @@ def test_the_profile_lists_the_longest_operators_first_and_times_one_call(device
 
 def test_the_default_train_step_is_the_training_step_to_the_last_bit(device):
     for ours, theirs in zip(
-        train_steps(lesson.TrainStep(), device), train_steps(training_step, device)
+        train_steps(lesson.MixedPrecisionStep(), device),
+        train_steps(training_step, device),
     ):
         assert torch.equal(ours, theirs)
 
@@ -67,7 +68,7 @@ def test_the_default_train_step_is_the_training_step_to_the_last_bit(device):
 @pytest.mark.parametrize("max_grad_norm", [1.0, 0.05])
 @pytest.mark.parametrize("count", [2, 3, 4, 7])  # 7 rows: most do not divide them
 def test_micro_batches_equal_the_large_batch(count, max_grad_norm, device):
-    accumulating = lesson.TrainStep(micro_batches=count)
+    accumulating = lesson.MixedPrecisionStep(micro_batches=count)
     for ours, theirs in zip(
         train_steps(accumulating, device, max_grad_norm=max_grad_norm),
         train_steps(training_step, device, max_grad_norm=max_grad_norm),
@@ -121,7 +122,7 @@ def test_a_copy_in_float16_is_refused():
 
 @pytest.mark.parametrize(
     "half",
-    [*map(lesson.TrainStep, HALVES), lesson.MasterWeightStep()],
+    [*map(lesson.MixedPrecisionStep, HALVES), lesson.MasterWeightStep()],
     ids=lambda r: str(r)[:40],
 )
 def test_half_the_bits_stay_in_a_band_around_the_loss_of_float32(half, device):
@@ -130,7 +131,7 @@ def test_half_the_bits_stay_in_a_band_around_the_loss_of_float32(half, device):
     )
     ids = torch.arange(4000, device=device) * 7 % 17  # learnable to the end
     losses = []
-    for step_function in (lesson.TrainStep(), half):
+    for step_function in (lesson.MixedPrecisionStep(), half):
         model = initial_state(device)[0]
         *_, last = train(model, ids, ids, config, step_function=step_function)
         losses.append(last.validation_estimate)
@@ -146,26 +147,26 @@ def test_products_really_are_in_half_the_bits(precision, device):
     model.unembed.register_forward_hook(
         lambda module, inputs, logits: dtypes.append(logits.dtype)
     )
-    lesson.TrainStep(precision)(model, optimizer, x, y, 1.0)
-    lesson.TrainStep()(model, optimizer, x, y, 1.0)
+    lesson.MixedPrecisionStep(precision)(model, optimizer, x, y, 1.0)
+    lesson.MixedPrecisionStep()(model, optimizer, x, y, 1.0)
     assert dtypes == [precision, torch.float32]
 
 
 def test_only_float16_scales_its_loss():
-    enabled = {p: lesson.TrainStep(p).scaler.is_enabled() for p in HALVES}
+    enabled = {p: lesson.MixedPrecisionStep(p).scaler.is_enabled() for p in HALVES}
     assert enabled == {torch.bfloat16: False, torch.float16: True}
 
 
 def test_a_scaled_gradient_is_measured_unscaled(device):
     _, _, expected = train_steps(training_step, device, steps=1)
-    _, _, norm = train_steps(lesson.TrainStep(torch.float16), device, steps=1)
+    _, _, norm = train_steps(lesson.MixedPrecisionStep(torch.float16), device, steps=1)
     assert norm.item() == pytest.approx(expected.item(), rel=0.02)
 
 
 def test_an_infinite_gradient_in_float16_takes_no_step(device):
     model, optimizer, x, y = initial_state(device)
     before = copy.deepcopy(model.state_dict())
-    step = lesson.TrainStep(torch.float16)
+    step = lesson.MixedPrecisionStep(torch.float16)
     model.unembed.weight.register_hook(lambda gradient: gradient * torch.inf)
     step(model, optimizer, x, y, 1.0)
     assert all(torch.equal(before[k], w) for k, w in model.state_dict().items())
@@ -181,12 +182,12 @@ def test_an_infinite_gradient_in_float16_takes_no_step(device):
 )
 def test_impossible_arguments_say_what_is_allowed(arguments, message):
     with pytest.raises(ValueError, match=message):
-        lesson.TrainStep(**arguments)
+        lesson.MixedPrecisionStep(**arguments)
 
 
 def test_more_micro_batches_than_rows_are_refused(device):
     with pytest.raises(ValueError, match="micro_batches=8 are more than the 7 rows"):
-        lesson.TrainStep(micro_batches=8)(*initial_state(device), 1.0)
+        lesson.MixedPrecisionStep(micro_batches=8)(*initial_state(device), 1.0)
 
 
 # Counting
@@ -292,7 +293,9 @@ def test_plain_attention_drops_weights_as_asked():
     torch.testing.assert_close(weights[~dropped], 2 * without_dropout[~dropped])
 
 
-@pytest.mark.parametrize("step_class", [lesson.TrainStep, lesson.MasterWeightStep])
+@pytest.mark.parametrize(
+    "step_class", [lesson.MixedPrecisionStep, lesson.MasterWeightStep]
+)
 def test_a_step_runs_the_attention_that_the_model_was_built_with(step_class):
     operators = {}
     for name, attention in lesson.ATTENTIONS.items():
@@ -305,7 +308,9 @@ def test_a_step_runs_the_attention_that_the_model_was_built_with(step_class):
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("step_class", [lesson.TrainStep, lesson.MasterWeightStep])
+@pytest.mark.parametrize(
+    "step_class", [lesson.MixedPrecisionStep, lesson.MasterWeightStep]
+)
 def test_plain_attention_trains_like_fused_attention(step_class, precision, device):
     _, loss, _ = train_steps(
         step_class(precision), device, attention=lesson.plain_attention
@@ -367,7 +372,7 @@ def test_the_trainer_takes_a_step_function(device):
     model = initial_state(device)[0]
     ids = torch.randint(17, (400,), device=device)
     config = TrainingConfig(steps=3, batch_size=4, warmup_steps=0, record_every=1)
-    step, shapes = lesson.TrainStep(micro_batches=2), []
+    step, shapes = lesson.MixedPrecisionStep(micro_batches=2), []
 
     def step_function(model, optimizer, x, y, max_grad_norm):
         shapes.append(x.shape)

@@ -7,9 +7,9 @@ from itertools import islice
 
 import pytest
 
-from gpt_lib.generation import generate_text
+from gpt_lib.generation import stream_text
 from gpt_lib.playground.branches import Branch, branch_tree
-from gpt_lib.playground.session import Plan, Session, Text
+from gpt_lib.playground.session import GenerationOptions, Session, Text
 from gpt_lib.playground.settings import NEUTRAL, PRESETS, SETTINGS, parse_settings
 from tests.byte_tokenizer import ByteTokenizer
 from tests.playground.fakes import (
@@ -22,7 +22,7 @@ from tests.playground.fakes import (
 def session_of(*models, length=20, **generators):
     generators = generators or {"A": random_bigram(1), "B": random_bigram(2)}
     loaders = {name: lambda each=each: each for name, each in generators.items()}
-    return Session(loaders, Plan(models or ("A",), length=length))
+    return Session(loaders, GenerationOptions(models or ("A",), length=length))
 
 
 def make_steps(run, count=None):
@@ -35,7 +35,7 @@ def make_steps(run, count=None):
 
 def expected(prompt, length, generator=None, **options):
     generator = generator or random_bigram(1)
-    return prompt + "".join(generate_text(generator, prompt, length, **options))
+    return prompt + "".join(stream_text(generator, prompt, length, **options))
 
 
 # Continue

@@ -18,24 +18,24 @@ import pytest
 from textual import events
 
 from gpt_lib.course.export import ROOT
-from gpt_lib.generation import generate_text
-from gpt_lib.playground.session import Plan, Session
+from gpt_lib.generation import stream_text
+from gpt_lib.playground.session import GenerationOptions, Session
 from gpt_lib.playground.terminal import chat
-from gpt_lib.playground.terminal.commands import handle, suggested_lines
+from gpt_lib.playground.terminal.commands import answer_line, suggested_lines
 from gpt_lib.playground.terminal.tui import ChatApp
-from gpt_lib.playground.terminal.widgets import TextsView, TextView
+from gpt_lib.playground.terminal.widgets import SideBySideView, TextView
 from tests.playground.fakes import GatedTextGenerator, random_bigram
 
 
 def session_of(model="A", seed=1, length=20, **generators):
     generators = generators or {"A": random_bigram(1), "B": random_bigram(2)}
     loaders = {name: lambda each=each: each for name, each in generators.items()}
-    return Session(loaders, Plan((model,), seed, length))
+    return Session(loaders, GenerationOptions((model,), seed, length))
 
 
 def say(session, line):
     """The reply to a line, once all steps of its run are made."""
-    reply = handle(session, line)
+    reply = answer_line(session, line)
     if reply.run:
         deque(reply.run.steps(), maxlen=0)
     return reply
@@ -51,7 +51,7 @@ def settings_of(session):
 
 def expected(prompt, length, generator=None, **options):
     generator = generator or random_bigram(1)
-    return prompt + "".join(generate_text(generator, prompt, length, **options))
+    return prompt + "".join(stream_text(generator, prompt, length, **options))
 
 
 # What a line does
@@ -85,14 +85,14 @@ def test_an_empty_line_with_nothing_to_go_on_from_begins_a_new_line():
     (r"\/a", "/a"), (r"\\n", "\\n"), ("quit it", "quit it"), ("a\\", "a\\"),
 ])  # fmt: skip
 def test_a_prompt_is_taken_as_typed_but_for_backslashes(typed, prompt):
-    reply = handle(session_of(), typed)
+    reply = answer_line(session_of(), typed)
     assert reply.leave == (prompt is None)
     assert prompt is None or reply.run.prompt == prompt
 
 
 @pytest.mark.parametrize("line", ["quit", "exit", "/quit", "/QUIT", "quit "])
 def test_words_that_leave(line):
-    assert handle(session_of(), line).leave
+    assert answer_line(session_of(), line).leave
 
 
 def test_an_unknown_character_is_an_error_and_the_text_stays():
@@ -153,7 +153,7 @@ def test_a_wrong_command_is_an_error_and_changes_nothing(line, complaint):
     session = session_of()
     before = session.status()
     with pytest.raises(ValueError, match=r" (is|no|not|needs|must) ") as caught:
-        handle(session, line)
+        answer_line(session, line)
     assert complaint in str(caught.value)
     assert session.status() == before
 
@@ -205,7 +205,7 @@ def test_a_second_model_catches_up_with_the_text_that_stands():
     assert text(session, 0) == expected("ab", 40)
     assert text(session, 1) == expected("ab", 40, random_bigram(2))
     with pytest.raises(ValueError, match="B already writes beside"):
-        handle(session, "/model B")
+        answer_line(session, "/model B")
 
 
 def test_each_text_generator_is_loaded_once_and_a_failure_is_an_error():
@@ -218,7 +218,7 @@ def test_each_text_generator_is_loaded_once_and_a_failure_is_an_error():
     def fail():
         raise FileNotFoundError("weights.safetensors is not there")
 
-    session = Session({"A": load, "B": fail}, Plan(("A",)))
+    session = Session({"A": load, "B": fail}, GenerationOptions(("A",)))
     for line in ("a", "", "b"):
         say(session, line)
     assert loaded == [1]
@@ -238,7 +238,7 @@ def test_save_keeps_the_text_and_never_overwrites(tmp_path):
     say(session, "b")
     for name in (str(file), str(tmp_path), str(tmp_path / "no" / "x"), ""):
         with pytest.raises(ValueError, match="cannot write"):
-            handle(session, f"/save {name}")
+            answer_line(session, f"/save {name}")
     assert file.read_text("utf-8") == saved
 
 
@@ -322,10 +322,10 @@ def test_type_and_the_text_streams_then_enter_goes_on():
         await pilot.press("enter")
         await until(pilot, lambda: screen_text(app) == expected("ab", 40))
         assert status(app).startswith("done")
-        assert len(app.query(TextsView)) == 2
+        assert len(app.query(SideBySideView)) == 2
         await enter(pilot, "c")
         await until(pilot, lambda: screen_text(app) == expected("c", 20))
-        assert len(app.query(TextsView)) == 3
+        assert len(app.query(SideBySideView)) == 3
 
     drive(test, session_of())
 
@@ -377,7 +377,7 @@ def test_a_new_prompt_while_it_writes_does_not_mix():
         slow.gate.release(1)  # the token in the making: no more are needed
         await until(pilot, lambda: status(app).startswith("done"))
         assert screen_text(app) == "y" + "b" * 20
-        first = app.query(TextsView).first().texts[0]
+        first = app.query(SideBySideView).first().texts[0]
         assert set(first.text) == {"x", "a"}
 
     drive(test, session_of("S", S=slow, Q=quick))
@@ -425,7 +425,7 @@ def test_unknown_characters_are_an_error_and_the_text_stays():
         await until(pilot, lambda: "'[' at position 1" in message(app))
         await until(pilot, lambda: status(app).startswith("failed"))
         assert screen_text(app) == before
-        assert len(app.query(TextsView)) == 1
+        assert len(app.query(SideBySideView)) == 1
 
     drive(test, session_of())
 
@@ -451,7 +451,7 @@ def test_two_models_stand_beside_or_below_one_another():
         await until(pilot, lambda: status(app).startswith("done · A | B · neutral"))
         assert screen_text(app, 0) == expected("ab", 20)
         assert screen_text(app, 1) == expected("ab", 20, random_bigram(2))
-        assert len(app.query(TextsView)) == 1
+        assert len(app.query(SideBySideView)) == 1
         first, second = (view.region for view in app.query(TextView))
         assert first.y == second.y
         assert first.right <= second.x
@@ -544,7 +544,7 @@ def test_it_says_that_it_loads_and_takes_lines_meanwhile():
         await until(pilot, lambda: status(app).startswith("done"))
         assert screen_text(app) == expected("ab", 20)
 
-    drive(test, Session({"A": load}, Plan(("A",), length=20)))
+    drive(test, Session({"A": load}, GenerationOptions(("A",), length=20)))
 
 
 def test_stop_while_it_loads_leaves_the_page_as_it_is():
@@ -559,12 +559,12 @@ def test_stop_while_it_loads_leaves_the_page_as_it_is():
         await pilot.press("escape")
         go.set()
         await until(pilot, lambda: status(app).startswith("stopped"))
-        assert len(app.query(TextsView)) == 0
+        assert len(app.query(SideBySideView)) == 0
         await enter(pilot, "c")
         await until(pilot, lambda: status(app).startswith("done"))
         assert screen_text(app) == expected("c", 20)
 
-    drive(test, Session({"A": load}, Plan(("A",), length=20)))
+    drive(test, Session({"A": load}, GenerationOptions(("A",), length=20)))
 
 
 def test_a_model_that_cannot_be_loaded_is_an_error():
@@ -575,7 +575,7 @@ def test_a_model_that_cannot_be_loaded_is_an_error():
         await until(pilot, lambda: "OSError: the disk is gone" in message(app))
         assert status(app).startswith("ready")
 
-    drive(test, Session({"A": fail}, Plan(("A",))))
+    drive(test, Session({"A": fail}, GenerationOptions(("A",))))
 
 
 def test_history_completion_and_a_pasted_text():
@@ -624,7 +624,7 @@ def test_another_model_goes_on_with_the_text_below():
         last = expected(expected("ab", 20), 20, random_bigram(2))
         await until(pilot, lambda: app.session.run.is_over and screen_text(app) == last)
         assert status(app).startswith("done · B · neutral · seed 1")
-        assert len(app.query(TextsView)) == 2
+        assert len(app.query(SideBySideView)) == 2
 
     drive(test, session_of())
 

@@ -6,10 +6,10 @@ import torch
 
 from gpt_lib.views.attention.attention_steps import (
     attention_steps,
-    axis_limits,
+    find_score_steps,
     format_value,
-    score_steps,
-    strongest_positions,
+    positions_to_draw,
+    step_axis_limits,
 )
 from gpt_lib.views.picture import WIDGET_VIEW
 from tests.views.page_data import bundle, decode_floats, softmax
@@ -99,21 +99,21 @@ def test_a_long_fallback_says_how_many_positions_it_leaves_out():
 def test_the_strongest_are_shown_with_the_one_that_looks_and_the_first_after():
     weights = np.zeros(30)
     weights[[3, 9, 15]] = 0.5, 0.3, 0.2
-    positions = strongest_positions(weights, 20)
+    positions = positions_to_draw(weights, 20)
     assert positions == [3, 9, 14, 15, 16, 17, 18, 19, 20, 21]  # of equals the nearest
-    assert strongest_positions(weights[:21], 20)[-1] == 20
-    assert strongest_positions(np.array([1.0]), 0) == [0]
-    assert strongest_positions(np.array([0.6, 0.4, 0.0, 0.0]), 1) == [0, 1, 2]
+    assert positions_to_draw(weights[:21], 20)[-1] == 20
+    assert positions_to_draw(np.array([1.0]), 0) == [0]
+    assert positions_to_draw(np.array([0.6, 0.4, 0.0, 0.0]), 1) == [0, 1, 2]
 
 
 def test_a_later_position_is_shown_where_there_is_no_mask():
-    assert strongest_positions(np.array([0.1, 0.1, 0.2, 0.6]), 0) == [0, 1, 2, 3]
+    assert positions_to_draw(np.array([0.1, 0.1, 0.2, 0.6]), 0) == [0, 1, 2, 3]
 
 
 def test_scores_share_one_scale_and_other_steps_have_their_own():
     columns = [[8.0, -4.0], [2.0, -1.0], [-np.inf, 2.0], [7.4, 0.4], [0.9, 0.1]]
     columns = [np.array(column) for column in columns]
-    limits = axis_limits(columns, [0, 1])
+    limits = step_axis_limits(columns, [0, 1])
     assert limits == [(-4, 8), (-4, 8), (0, 2), (0, 7.4), (0, 1)]
 
 
@@ -121,7 +121,7 @@ def test_a_step_is_a_score_where_anything_is_negative_but_for_the_mask():
     values = np.ones((2, 3, 1, 2, 2))
     values[1, 0, 0, 1, 0] = -1
     values[:, 1, 0, 0, 1] = -np.inf
-    assert score_steps(values) == [0]
+    assert find_score_steps(values) == [0]
 
 
 def test_a_new_text_brings_new_values_and_keeps_the_choices():

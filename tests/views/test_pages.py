@@ -22,14 +22,14 @@ from gpt_lib.views.attention.token_labels import token_labels
 from gpt_lib.views.charts.training_scrubber import TrainingScrubberWidget
 from gpt_lib.views.charts.training_scrubber_data import (
     Checkpoints,
-    CurvePicture,
+    RenderedCurve,
     training_scrubber_data,
 )
-from gpt_lib.views.page import FOLDER, encode_floats, load_page
+from gpt_lib.views.page import FOLDER, encode_floats, load_page_files
 from gpt_lib.views.tokens.bigram_table import BigramTableWidget
 from gpt_lib.views.tokens.bigram_table_data import bigram_table_data
 from gpt_lib.views.tokens.generated_text import GeneratedTextWidget
-from gpt_lib.views.tokens.generated_text_data import SHADING, generated_text_data
+from gpt_lib.views.tokens.generated_text_data import SHADE_SCALE, generated_text_data
 from gpt_lib.views.tokens.loss_heatmap import LossHeatmapWidget
 from gpt_lib.views.tokens.loss_heatmap_data import loss_heatmap_data
 from gpt_lib.views.tokens.next_token import NextTokenWidget
@@ -41,7 +41,7 @@ from tests.views.page_data import decode_floats
 
 NAN, EVEN = np.nan, np.full((1, 2, 2), 0.5)
 MASKED = np.array([[[1.0, -np.inf], [0.5, -0.5]]])
-PICTURE = CurvePicture("data:,", "A curve.", [(0.1, 0.2), (0.9, 0.8)], 0.1, 0.9)
+PICTURE = RenderedCurve("data:,", "A curve.", [(0.1, 0.2), (0.9, 0.8)], 0.1, 0.9)
 PAGES = [
     (AttentionMapWidget, attention_map_data("a ", ["a", "␣"], {"now": EVEN})),
     (
@@ -57,7 +57,7 @@ PAGES = [
     (NextTokenWidget, message_data("Nothing yet.")),
     (
         GeneratedTextWidget,
-        {**generated_text_data("a", ["b", "c"], [NAN, 0.5]), **SHADING},
+        {**generated_text_data("a", ["b", "c"], [NAN, 0.5]), **SHADE_SCALE},
     ),
     (TokenTreeWidget, token_tree_data([TreeNode("a"), TreeNode("b", 0)], 1)),
     (
@@ -140,7 +140,7 @@ COMPUTED_CLASSES = {"gpt-pruned", "gpt-best", "gpt-ended", "gpt-kept", "gpt-ask"
 
 
 def test_a_page_without_a_style_of_its_own_has_the_shared_one():
-    script, style = load_page("accessible", style=".mine { color: red }")
+    script, style = load_page_files("accessible", style=".mine { color: red }")
     assert script == AccessibilityWidget._esm
     assert style.startswith("/* What all pages share.")
     assert style.endswith(".mine { color: red }")

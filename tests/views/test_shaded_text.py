@@ -16,11 +16,11 @@ from gpt_lib.views.tokens.shaded_text import (
     MARGIN,
     Strip,
     break_lines,
+    copyable_text_html,
     drawable_character,
     legend_strip,
     picture_of_strips,
     strip_rows,
-    text_to_copy,
     truncation_note,
 )
 from gpt_lib.views.tokens.shades import (
@@ -246,7 +246,7 @@ def test_a_picture_is_quick_and_small():
 
 
 def test_a_text_can_be_copied_and_is_escaped():
-    page = text_to_copy("\n<b>\n&")
+    page = copyable_text_html("\n<b>\n&")
     assert page.startswith("<details>")
     # A page drops the first of two new lines.
     assert "<pre>\n\n&lt;b&gt;\n&amp;</pre>" in page

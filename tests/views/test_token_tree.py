@@ -12,7 +12,7 @@ from gpt_lib.views.tokens.token_tree import (
     drawable_part,
     token_tree,
 )
-from gpt_lib.views.tokens.token_tree_data import GAP, TreeNode, node_boxes
+from gpt_lib.views.tokens.token_tree_data import COLUMN_GAP, TreeNode, node_boxes
 from tests.views.page_data import bundle
 
 BEAMS = [
@@ -88,7 +88,7 @@ def test_a_column_is_as_wide_as_its_widest_box():
         [TreeNode("a", note="−10.25"), TreeNode("b", 0), TreeNode("longer", 0)]
     )
     assert [box["width"] for box in boxes] == [6, 6, 6]
-    assert boxes[1]["x"] == boxes[0]["width"] + GAP
+    assert boxes[1]["x"] == boxes[0]["width"] + COLUMN_GAP
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from nbformat import v4
 
 from gpt_lib import views
-from gpt_lib.course.jupyter_hook import keep_fallbacks
+from gpt_lib.course.jupyter_hook import keep_only_fallbacks
 from gpt_lib.views.charts import basic
 from gpt_lib.views.picture import WIDGET_VIEW
 from tests.views.page_data import alt_of, bundle
@@ -187,7 +187,7 @@ def test_a_lesson_saved_while_it_trains_opens_with_a_sentence_not_with_an_error(
     output = v4.new_output("display_data", data=displayed.first)
     cell = v4.new_code_cell("x", outputs=[output])
     notebook = v4.new_notebook(cells=[cell])
-    keep_fallbacks({"type": "notebook", "content": notebook})
+    keep_only_fallbacks({"type": "notebook", "content": notebook})
     assert WIDGET_VIEW in displayed.first
     assert WIDGET_VIEW not in output.data
     assert "in progress when this was saved" in output.data["text/html"]

@@ -12,13 +12,13 @@ from gpt_lib.experiments.bench import command_latency, training
 from gpt_lib.experiments.bench.comparison import Comparison, print_comparison
 from gpt_lib.experiments.bench.generation import generation_chart, generation_rows
 from gpt_lib.experiments.bench.peers import peer_versions
-from gpt_lib.experiments.race import race_chart, run_committed_races
-from gpt_lib.experiments.results import save_results
+from gpt_lib.experiments.race import race_chart, race_rows
+from gpt_lib.experiments.results import save_bench_rows
 
 # What is compared with peers, each comparison a row.
 COMPARISONS: dict[str, Callable[[], Iterator[Comparison]]] = {
     "bigram": training.compare_bigram_training,
-    "step": training.compare_training_steps,
+    "step": training.compare_float32_steps,
     "mixed-precision": training.compare_mixed_precision,
     "memory": training.compare_memory,
     "loss": training.compare_loss,
@@ -28,14 +28,14 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "profile": training.profile_training_steps,
     "step-variants": training.time_step_functions,
     "generation": generation_rows,
-    "race": run_committed_races,
+    "race": race_rows,
 }
-PARTS = (*COMPARISONS, *MEASUREMENTS)
+PART_NAMES = (*COMPARISONS, *MEASUREMENTS)
 # What the README shows; it has their descriptions as well, and a test compares them.
 PICTURES = {"race": race_chart, "generation": generation_chart}
 
 
-def measure(part: str) -> list[dict[str, Any]]:
+def measure_part(part: str) -> list[dict[str, Any]]:
     """The rows of a part, measured now."""
     if part in COMPARISONS:
         return list(map(print_comparison, COMPARISONS[part]()))
@@ -45,17 +45,17 @@ def measure(part: str) -> list[dict[str, Any]]:
 def main() -> None:
     """Measure, print, save each part when it is complete, and draw."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("parts", nargs="*", help=", ".join((*PARTS, "command")))
-    parts = parser.parse_args().parts or [*PARTS, "command"]
-    if unknown := set(parts) - {*PARTS, "command"}:
+    parser.add_argument("parts", nargs="*", help=", ".join((*PART_NAMES, "command")))
+    parts = parser.parse_args().parts or [*PART_NAMES, "command"]
+    if unknown := set(parts) - {*PART_NAMES, "command"}:
         parser.error(
-            f"no part {min(unknown)!r}: there are {', '.join((*PARTS, 'command'))}"
+            f"no part {min(unknown)!r}: there are {', '.join((*PART_NAMES, 'command'))}"
         )
     for part in parts:
         if part == "command":
             command_latency.main()  # which has a file of its own
         else:
-            save_results(part, measure(part), peers=peer_versions())
+            save_bench_rows(part, measure_part(part), peers=peer_versions())
     for name, draw in PICTURES.items():
         (DATA / "pictures" / f"{name}.png").write_bytes(draw().png)
 

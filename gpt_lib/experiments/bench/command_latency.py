@@ -10,18 +10,18 @@ from datetime import date
 from pathlib import Path
 
 from gpt_lib.checkpoints import build
-from gpt_lib.cli.train_run import make_card
+from gpt_lib.cli.train_run import make_new_run_card
 from gpt_lib.data import DATA, load_corpus
 from gpt_lib.device import device_info, pick_device
 from gpt_lib.experiments.results import write_json
-from gpt_lib.runs import TrainingRun, checkpointed
+from gpt_lib.runs import CheckpointWriter, checkpointed
 from gpt_lib.training import TrainingRecord, TrainingState, train
 
 COMMAND_RESULTS = DATA / "results" / "command.json"
 REPEATS = 5
 
 
-def time_command(arguments: list[str], first_character: bool = False) -> float:
+def time_gpt_command(arguments: list[str], first_character: bool = False) -> float:
     """Seconds until a command ends, or has written its first character of text."""
     start = time.perf_counter()
     command = [sys.executable, "-m", "gpt_lib", *arguments]
@@ -34,7 +34,7 @@ def time_command(arguments: list[str], first_character: bool = False) -> float:
     return seconds if first_character else time.perf_counter() - start
 
 
-def time_waits(
+def timed_records(
     records: Iterable[TrainingRecord], waits: list[float]
 ) -> Iterator[TrainingRecord]:
     """The same records; `waits` gets the seconds that the trainer waited for each."""
@@ -44,16 +44,16 @@ def time_waits(
         waits.append(time.perf_counter() - start)
 
 
-def saving_fraction(preset: str, steps: int) -> float:
+def checkpoint_time_fraction(preset: str, steps: int) -> float:
     """The fraction of a training's time that saving takes, loss estimates included."""
     with tempfile.TemporaryDirectory() as folder:
-        run, waits = TrainingRun("timed", Path(folder)), []
-        card = make_card("tinyshakespeare", preset, {}, {"steps": steps})
+        run, waits = CheckpointWriter("timed", Path(folder)), []
+        card = make_new_run_card("tinyshakespeare", preset, {}, {"steps": steps})
         model = build(card.architecture, card.shape).to(pick_device())
         state = TrainingState.start(model, card.training)
         corpus = load_corpus(card.text).to(pick_device())
         records = train(model, corpus.train, corpus.validation, card.training, state)
-        records = time_waits(records, waits)
+        records = timed_records(records, waits)
         start = time.perf_counter()
         for _ in checkpointed(records, run, model, state, card, corpus.validation):
             pass
@@ -62,14 +62,14 @@ def saving_fraction(preset: str, steps: int) -> float:
 
 def measure_figures() -> Iterator[tuple[str, float, str, float]]:
     """Name, figure, unit, and the most that it should be."""
-    times = [time_command(["generate", "--help"]) for _ in range(REPEATS)]
+    times = [time_gpt_command(["generate", "--help"]) for _ in range(REPEATS)]
     yield "generate --help", statistics.median(times), "s", 0.5
     arguments = ["generate", "JULIET:", "--length", "2000"]
-    times = [time_command(arguments, first_character=True) for _ in range(REPEATS)]
+    times = [time_gpt_command(arguments, first_character=True) for _ in range(REPEATS)]
     name = "generate, cold start to the first character"
     yield name, statistics.median(times), "s", 3
     for preset, steps in (("bigram", 2000), ("block", 600), ("nanogpt-cpu", 300)):
-        percent = 100 * saving_fraction(preset, steps)
+        percent = 100 * checkpoint_time_fraction(preset, steps)
         name = f"saving, of the time of training {preset} for {steps} steps"
         yield name, percent, "%", 2
 

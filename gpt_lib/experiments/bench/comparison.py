@@ -21,7 +21,7 @@ class Comparison:
     target: str = "above 1"  # what the ratio should be
 
 
-def compare_with_each(
+def peer_comparisons(
     name: str, unit: str, figures: dict[str, list[float]], target: str = "above 1"
 ) -> Iterator[Comparison]:
     """Ours, the first candidate, beside each of the others; a figure for each round."""

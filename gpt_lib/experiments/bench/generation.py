@@ -36,19 +36,19 @@ from gpt_lib.gpt import GPT, GPTConfig
 if TYPE_CHECKING:
     from gpt_lib.views.picture import Picture
 
-PEER = "transformers' GPT-2"
-SHAPES = {
+TRANSFORMERS_GPT2 = "transformers' GPT-2"
+MODEL_SHAPES = {
     "0.8 million": {"width": 128, "heads": 4, "depth": 4},
     "10.7 million": {"width": 384, "heads": 6, "depth": 6},
 }
 LENGTHS, BATCH_SIZES, PROMPT_LENGTH = (64, 256, 1024), (1, 16), 8
 GENERATION_ROUNDS = 5
-MAX_SECONDS = 20.0  # no further round begins after these
+MAX_COMPARISON_SECONDS = 20.0  # no further round begins after these
 
 # Names of candidates besides "ours" and the peer, in bench.json and on the charts.
 COMPILED, UNCACHED = "ours, compiled", "nano-gpt, without a cache"
 STEP_ALONE, FLOOR = "its step alone, in C++", "floor: each weight read once"
-CPP = "CTranslate2, a program in C++"
+CTRANSLATE2 = "CTranslate2, a program in C++"
 
 
 def generate_ours(
@@ -72,7 +72,7 @@ def run_steps_alone(reader: PackedReader, prompt: Tensor, length: int) -> int:
     return new
 
 
-def read_each_weight(weights: Tensor, prompt: Tensor, length: int) -> int:
+def read_weights_per_token(weights: Tensor, prompt: Tensor, length: int) -> int:
     """What it takes to read each weight once a token; nothing is generated."""
     for _ in range(length - prompt.size(1)):
         total = weights.sum()
@@ -130,18 +130,18 @@ def compare_generation(
     torch.manual_seed(1)
     config, device = GPTConfig(65, context=length, **shape), pick_device()
     model = GPT(config).to(device).eval()
-    peer = PEERS[PEER](config).to(device).eval()
+    peer = PEERS[TRANSFORMERS_GPT2](config).to(device).eval()
     prompt = torch.randint(65, (batch_size, PROMPT_LENGTH))
     candidates = {
         "ours": partial(generate_ours, model, PackedReader, prompt, length),
-        PEER: partial(generate_transformers, peer, prompt, length),
+        TRANSFORMERS_GPT2: partial(generate_transformers, peer, prompt, length),
     }
     if device.type == "cpu":
-        candidates[CPP] = ctranslate2_candidate(peer, prompt, length)
+        candidates[CTRANSLATE2] = ctranslate2_candidate(peer, prompt, length)
     compile_seconds = None
     if batch_size == 1:
         weights = torch.cat([p.detach().flatten() for p in model.parameters()])
-        candidates[FLOOR] = partial(read_each_weight, weights, prompt, length)
+        candidates[FLOOR] = partial(read_weights_per_token, weights, prompt, length)
         uncached = PEERS["nano-gpt's GPT"](config).to(device).eval()
         candidates[UNCACHED] = partial(generate_nano_gpt, uncached, prompt, length)
         start = time.perf_counter()
@@ -156,24 +156,28 @@ def compare_generation(
         name: partial(generation_speed, candidate)
         for name, candidate in candidates.items()
     }
-    return interleave(speeds, GENERATION_ROUNDS, MAX_SECONDS), compile_seconds
+    return interleave(
+        speeds, GENERATION_ROUNDS, MAX_COMPARISON_SECONDS
+    ), compile_seconds
 
 
 def generation_rows() -> Iterator[dict[str, Any]]:
     """Every shape, batch size and length: a row each, which is printed."""
-    for (name, shape), size, length in product(SHAPES.items(), BATCH_SIZES, LENGTHS):
+    for (name, shape), size, length in product(
+        MODEL_SHAPES.items(), BATCH_SIZES, LENGTHS
+    ):
         figures, compile_seconds = compare_generation(shape, length, size)
         ratios = {
-            candidate: round(median_ratio(speeds, figures[PEER]), 2)
+            candidate: round(median_ratio(speeds, figures[TRANSFORMERS_GPT2]), 2)
             for candidate, speeds in figures.items()
-            if candidate != PEER
+            if candidate != TRANSFORMERS_GPT2
         }
         speeds = {
             candidate: round(median(each), 1) for candidate, each in figures.items()
         }
         print(
             f"{name} parameters, batch {size}, {length} tokens: {speeds};"
-            f" x {PEER}: {ratios}",
+            f" x {TRANSFORMERS_GPT2}: {ratios}",
             flush=True,
         )
         yield {
@@ -195,10 +199,21 @@ def generation_chart() -> "Picture":
         for row in read_bench_runs("generation")[-1]["results"]
         if (row["parameters"], row["batch"], row["length"]) == ("0.8 million", 1, 256)
     ]
-    order = UNCACHED, PEER, "ours", COMPILED, STEP_ALONE, CPP, FLOOR
+    order = (
+        UNCACHED,
+        TRANSFORMERS_GPT2,
+        "ours",
+        COMPILED,
+        STEP_ALONE,
+        CTRANSLATE2,
+        FLOOR,
+    )
     names = [name for name in order if name in speeds]  # no compiler: no such figures
     return views.bar_chart(
-        [f"{name}, with its cache" if name == PEER else name for name in names],
+        [
+            f"{name}, with its cache" if name == TRANSFORMERS_GPT2 else name
+            for name in names
+        ],
         [speeds[name] for name in names],
         "Tokens a second, one text of 256",
         "",

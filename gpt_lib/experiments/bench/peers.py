@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gpt_lib.gpt import GPTConfig
 
-PACKAGES = ("transformers", "x-transformers", "nano-gpt", "ctranslate2")
+PEER_PACKAGES = ("transformers", "x-transformers", "nano-gpt", "ctranslate2")
 
 
 class TransformersGPT2(nn.Module):
@@ -164,5 +164,5 @@ PEERS = {
 
 def peer_versions() -> dict[str, str]:
     """The versions of those of the peers' packages that are installed."""
-    installed = [name for name in PACKAGES if find_spec(name.replace("-", "_"))]
+    installed = [name for name in PEER_PACKAGES if find_spec(name.replace("-", "_"))]
     return {name: version(name) for name in installed}

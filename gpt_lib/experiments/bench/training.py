@@ -18,17 +18,17 @@ from torch.nn.functional import cross_entropy
 
 from gpt_lib.bigram import Bigram, LanguageModel
 from gpt_lib.device import pick_device
-from gpt_lib.experiments.bench.comparison import Comparison, compare_with_each
+from gpt_lib.experiments.bench.comparison import Comparison, peer_comparisons
 from gpt_lib.experiments.bench.peers import PEERS
 from gpt_lib.experiments.interleave import interleave
-from gpt_lib.experiments.race import NANOGPT_SHAPES, for_device, race_corpus
+from gpt_lib.experiments.race import NANOGPT_PRESETS, entry_for_device, race_corpus
 from gpt_lib.experiments.results import machine_info
 from gpt_lib.gpt import GPT, GPTConfig
 from gpt_lib.speed import (
     ATTENTIONS,
     CudaGraphStep,
     MasterWeightStep,
-    TrainStep,
+    MixedPrecisionStep,
     pick_attention,
     profile_operators,
 )
@@ -45,7 +45,7 @@ ROUNDS, STEPS = 27, 12  # short turns: a machine has slow minutes
 OURS = "GPT of lesson 08"
 BATCH_SIZE, CONFIG = 12, GPTConfig.preset("nanogpt-cpu", 65)
 # What nanoGPT's README sets for a CPU: 2,000 steps, rate 0.001, a tenth at the end.
-NANOGPT_TRAINING = TrainingConfig(
+NANOGPT_TRAINING_CONFIG = TrainingConfig(
     steps=2000, batch_size=BATCH_SIZE, evaluate_every=10**6
 )
 OUR_LEARNING_RATE = 4e-3  # on the same steps, batches and shape
@@ -82,7 +82,7 @@ def compare_bigram_training() -> Iterator[Comparison]:
 
     figures = interleave({"ours": ours, "plain loop of PyTorch": plain_loop}, ROUNDS)
     name = "training the bigram, with clipping, schedule and records"
-    yield from compare_with_each(name, "tokens/s", figures)
+    yield from peer_comparisons(name, "tokens/s", figures)
 
 
 def build_models(attention: str = "fused") -> dict[str, nn.Module]:
@@ -91,7 +91,7 @@ def build_models(attention: str = "fused") -> dict[str, nn.Module]:
     return {name: build(CONFIG).to(pick_device()) for name, build in builders.items()}
 
 
-def tokens_per_second(
+def measure_training_speed(
     model: LanguageModel,
     ids: Tensor,
     step_function: StepFunction = training_step,
@@ -113,7 +113,7 @@ def compiled_candidate(
     name: str, model: nn.Module, ids: Tensor, step_function: StepFunction
 ) -> dict[str, Callable[[], float]]:
     """Training the compiled model, by name; nothing where there is no compiler."""
-    measure = partial(tokens_per_second, torch.compile(model), ids, step_function)
+    measure = partial(measure_training_speed, torch.compile(model), ids, step_function)
     try:
         measure()
     except RuntimeError as error:
@@ -134,14 +134,14 @@ def compare_steps(
     """
     ids = race_corpus().train
     (_, model), *peers = build_models(attention).items()
-    ours = {name: partial(tokens_per_second, model, ids, step_function)}
+    ours = {name: partial(measure_training_speed, model, ids, step_function)}
     for each, function in ATTENTIONS.items():
         label = f"{name}, compiled, {each} attention"
         model = GPT(CONFIG, attention=function).to(pick_device())
-        ours |= compiled_candidate(label, model, ids, TrainStep(precision))
+        ours |= compiled_candidate(label, model, ids, MixedPrecisionStep(precision))
     theirs, theirs_compiled = {}, {}
     for peer, model in peers:
-        theirs[peer] = partial(tokens_per_second, model, ids)
+        theirs[peer] = partial(measure_training_speed, model, ids)
         label = f"{peer}, compiled"
         theirs_compiled |= compiled_candidate(label, model, ids, training_step)
     figures = interleave(ours | theirs | theirs_compiled, ROUNDS)
@@ -150,10 +150,10 @@ def compare_steps(
         fused = "fused" in candidate
         target = "none: to compare with plain" if fused else "above 1"
         of_each = {each: figures[each] for each in (candidate, *rivals)}
-        yield from compare_with_each(candidate, "tokens/s", of_each, target)
+        yield from peer_comparisons(candidate, "tokens/s", of_each, target)
 
 
-def compare_training_steps() -> Iterator[Comparison]:
+def compare_float32_steps() -> Iterator[Comparison]:
     """The same training step, with the same optimizer, for each model."""
     name = "training step, 4 layers, 4 heads, width 128, context 64, batch 12, fp32"
     yield from compare_steps(name, training_step, torch.float32)
@@ -170,10 +170,10 @@ def compare_mixed_precision() -> Iterator[Comparison]:
     shape = BATCH_SIZE, CONFIG.heads, CONFIG.context, CONFIG.width // CONFIG.heads
     attention = pick_attention(shape, pick_device(), precision)
     name = f"the same in {precision}, the peers in fp32"
-    yield from compare_steps(name, TrainStep(precision), precision, attention)
+    yield from compare_steps(name, MixedPrecisionStep(precision), precision, attention)
 
 
-def slowest(milliseconds: dict[str, float], count: int) -> dict[str, float]:
+def slowest_operators(milliseconds: dict[str, float], count: int) -> dict[str, float]:
     """The operators that take longest, rounded, the slowest first."""
     names = sorted(milliseconds, key=milliseconds.get, reverse=True)[:count]
     return {name: round(milliseconds[name], 2) for name in names}
@@ -197,7 +197,7 @@ def profile_training_steps() -> Iterator[dict[str, Any]]:
             "name": name,
             "ms": round(sum(operators.values()), 2),
             "products": round(products, 2),
-            "longest": slowest(operators, 8),
+            "longest": slowest_operators(operators, 8),
         }
         print(row, flush=True)
         yield row
@@ -206,7 +206,7 @@ def profile_training_steps() -> Iterator[dict[str, Any]]:
 def time_step_functions() -> Iterator[dict[str, Any]]:
     """A step of lesson 08's GPT, on a GPU the lecture's, by each way of lesson 11."""
     ids = race_corpus().train
-    preset, batch_size = for_device(NANOGPT_SHAPES, ids.device)
+    preset, batch_size = entry_for_device(NANOGPT_PRESETS, ids.device)
     config = GPTConfig.preset(preset, CONFIG.vocab_size)
     shape = batch_size, config.context
     dtype = machine_info()["fastest dtype"]
@@ -216,20 +216,20 @@ def time_step_functions() -> Iterator[dict[str, Any]]:
         for name in ("fused", "plain")
     )
     steps: dict[str, tuple[StepFunction, LanguageModel]] = {
-        "float32, fused": (TrainStep(), fused),
-        "float32, plain": (TrainStep(), plain),
-        "float32, 4 parts": (TrainStep(micro_batches=4), fused),
+        "float32, fused": (MixedPrecisionStep(), fused),
+        "float32, plain": (MixedPrecisionStep(), plain),
+        "float32, 4 parts": (MixedPrecisionStep(micro_batches=4), fused),
     }
     if precision != torch.float32:
-        steps[f"{dtype}, fused"] = TrainStep(precision), fused
-        steps[f"{dtype}, plain"] = TrainStep(precision), plain
+        steps[f"{dtype}, fused"] = MixedPrecisionStep(precision), fused
+        steps[f"{dtype}, plain"] = MixedPrecisionStep(precision), plain
     if precision == torch.bfloat16:
         steps[f"all in {dtype}, fused"] = MasterWeightStep(precision), fused
         steps[f"all in {dtype}, plain"] = MasterWeightStep(precision), plain
     if precision == torch.bfloat16 and ids.is_cuda:
         steps["the same as a graph"] = CudaGraphStep(precision), fused
     candidates = {
-        name: partial(tokens_per_second, model, ids, step_function, shape)
+        name: partial(measure_training_speed, model, ids, step_function, shape)
         for name, (step_function, model) in steps.items()
     }
     x, y = random_batch(ids, *shape)
@@ -240,10 +240,10 @@ def time_step_functions() -> Iterator[dict[str, Any]]:
         ms = round(1000 * x.numel() / median(speeds), 2)
         print(f"{ms:7.2f} ms a step: {name}", flush=True)
         operators = profile_operators(step, x.device)
-        yield {"name": name, "ms": ms, "longest": slowest(operators, 3)}
+        yield {"name": name, "ms": ms, "longest": slowest_operators(operators, 3)}
 
 
-def peak_memory(model: LanguageModel, ids: Tensor, batch_size: int) -> int:
+def measure_training_memory(model: LanguageModel, ids: Tensor, batch_size: int) -> int:
     """The most bytes that this process holds while it trains `model` for 40 steps."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     peak = 0
@@ -254,7 +254,7 @@ def peak_memory(model: LanguageModel, ids: Tensor, batch_size: int) -> int:
     return peak
 
 
-def put_training_memory(name: str, queue: multiprocessing.SimpleQueue) -> None:
+def measure_memory_into_queue(name: str, queue: multiprocessing.SimpleQueue) -> None:
     """Put the MiB that training a model adds to this process, a fresh one.
 
     A tiny model of the same kind is trained first, so that what libraries load once
@@ -262,11 +262,13 @@ def put_training_memory(name: str, queue: multiprocessing.SimpleQueue) -> None:
     """
     ids = race_corpus().train.cpu()
     build = ({OURS: GPT} | PEERS)[name]
-    before = peak_memory(build(replace(CONFIG, width=8, depth=1)), ids, 1)
-    queue.put((peak_memory(build(CONFIG), ids, BATCH_SIZE) - before) / 2**20)
+    before = measure_training_memory(build(replace(CONFIG, width=8, depth=1)), ids, 1)
+    queue.put(
+        (measure_training_memory(build(CONFIG), ids, BATCH_SIZE) - before) / 2**20
+    )
 
 
-def training_memory(name: str) -> float:
+def added_training_memory(name: str) -> float:
     """The MiB that training a model adds to a fresh process.
 
     Raises:
@@ -274,7 +276,7 @@ def training_memory(name: str) -> float:
     """
     spawn = multiprocessing.get_context("spawn")
     queue = spawn.SimpleQueue()
-    process = spawn.Process(target=put_training_memory, args=(name, queue))
+    process = spawn.Process(target=measure_memory_into_queue, args=(name, queue))
     process.start()
     process.join()
     if process.exitcode:  # it has put nothing: `get` would wait for ever
@@ -284,10 +286,10 @@ def training_memory(name: str) -> float:
 
 def compare_memory() -> Iterator[Comparison]:
     """Each model in three fresh processes, by turns; on the CPU."""
-    candidates = {name: partial(training_memory, name) for name in (OURS, *PEERS)}
+    candidates = {name: partial(added_training_memory, name) for name in (OURS, *PEERS)}
     figures = interleave(candidates, rounds=3)
     name = "memory that this training adds"
-    yield from compare_with_each(name, "MiB", figures, "at most 1.1")
+    yield from peer_comparisons(name, "MiB", figures, "at most 1.1")
 
 
 def compare_loss() -> Iterator[Comparison]:
@@ -299,8 +301,8 @@ def compare_loss() -> Iterator[Comparison]:
     ]:
         torch.manual_seed(1)
         model = build(CONFIG).to(pick_device())
-        config = replace(NANOGPT_TRAINING, learning_rate=learning_rate)
+        config = replace(NANOGPT_TRAINING_CONFIG, learning_rate=learning_rate)
         list(train(model, corpus.train, corpus.validation, config))
         figures[name] = [validation_loss(model, corpus.validation)]
     name = "validation loss, nanoGPT's CPU recipe"
-    yield from compare_with_each(name, "nats", figures, "below 1")
+    yield from peer_comparisons(name, "nats", figures, "below 1")

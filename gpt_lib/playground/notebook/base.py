@@ -18,10 +18,10 @@ from ipywidgets import (
 )
 
 from gpt_lib.generation import TextGenerator
-from gpt_lib.playground.session import Plan, Run, Session, Text
+from gpt_lib.playground.session import GenerationOptions, Run, Session, Text
 from gpt_lib.playground.settings import LENGTH, SEED, Setting
 from gpt_lib.views.controls import link
-from gpt_lib.views.picture import Panel, Picture, View
+from gpt_lib.views.picture import HtmlPanel, Picture, WidgetWithFallback
 
 SECONDS_BETWEEN_UPDATES = 0.1
 TEXT_STYLE = (
@@ -76,7 +76,7 @@ class TextColumn:
         self.say(message)
 
 
-class Face(View):
+class SessionView(WidgetWithFallback):
     """Generate, stop, continue: a page that drives a session.
 
     Args:
@@ -91,9 +91,9 @@ class Face(View):
         self,
         loaders: Mapping[str, Callable[[], TextGenerator]],
         prompt: str,
-        fallback: Panel,
+        fallback: HtmlPanel,
     ) -> None:
-        self.session = Session(loaders, Plan((next(iter(loaders)),)))
+        self.session = Session(loaders, GenerationOptions((next(iter(loaders)),)))
         # Held by whoever writes to the page, so that a click need not wait for a token.
         # Taken before the lock of a text, if both are. Setting a trait may call back
         # into the same thread, which takes it again.
@@ -149,13 +149,13 @@ class Face(View):
     def generate(self) -> None:
         """Begin a new text in every column on the page."""
         columns = self.columns_in_use()
-        self.start(columns, picked_models(columns), self.prompt.value)
+        self.start(columns, picked_model_names(columns), self.prompt.value)
 
     def resume(self) -> None:
         """Go on where each text ends, with the settings as they are now."""
         columns = self.columns_in_use()
         prompt = None if any(each.text for each in columns) else self.prompt.value
-        self.start(columns, picked_models(columns), prompt)
+        self.start(columns, picked_model_names(columns), prompt)
 
     def start(
         self,
@@ -219,7 +219,7 @@ class Face(View):
                     column.show(task.text)
 
 
-def picked_models(columns: Sequence[TextColumn]) -> list[str]:
+def picked_model_names(columns: Sequence[TextColumn]) -> list[str]:
     """The models that are picked in some columns."""
     return [column.picker.value for column in columns]
 
@@ -254,7 +254,7 @@ def text_html(prompt: str, written: str) -> str:
 
 def fallback_panel(
     models: Sequence[str], prompt: str, sample: str, picture: Picture | None
-) -> Panel:
+) -> HtmlPanel:
     """What a reader without a kernel sees."""
     note = (
         f"Playground for {', '.join(models)}: run this notebook in JupyterLab to write"
@@ -265,4 +265,4 @@ def fallback_panel(
     if picture:
         page += picture.html
         description += f"\n{picture.description}"
-    return Panel(page, description)
+    return HtmlPanel(page, description)

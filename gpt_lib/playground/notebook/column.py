@@ -21,7 +21,7 @@ from gpt_lib.views.visible_text import visible_character
 if TYPE_CHECKING:
     from gpt_lib.playground.notebook.workbench import Workbench
 
-TITLE_CHARACTERS = 16  # of the text before a position, in its title
+TITLE_CONTEXT_CHARACTERS = 16  # of the text before a position, in its title
 
 
 class WorkbenchColumn(TextColumn):
@@ -165,7 +165,8 @@ class WorkbenchColumn(TextColumn):
         """Which token, after which text, and what stands there."""
         text, branch = self.text, self.text.branch
         before = text.prompt + "".join(branch.pieces[:position])
-        title = f"Token {position + 1}, after “{one_line(before[-TITLE_CHARACTERS:])}”"
+        past = one_line(before[-TITLE_CONTEXT_CHARACTERS:])
+        title = f"Token {position + 1}, after “{past}”"
         if position == len(branch.ids):
             return f"{title}: the next one"
         label = text.text_generator.labels[branch.ids[position]]

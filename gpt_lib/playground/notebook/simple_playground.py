@@ -8,7 +8,7 @@ from ipywidgets import HTML, HBox, VBox
 from gpt_lib.bigram import LanguageModel
 from gpt_lib.generation import TextGenerator
 from gpt_lib.playground.notebook.base import (
-    Face,
+    SessionView,
     TextColumn,
     fallback_panel,
     slider_and_box,
@@ -17,7 +17,7 @@ from gpt_lib.playground.notebook.base import (
 from gpt_lib.playground.session import Text
 from gpt_lib.playground.settings import SETTINGS
 from gpt_lib.text import Tokenizer
-from gpt_lib.views.accessible import make_accessible
+from gpt_lib.views.accessible import make_controls_accessible
 from gpt_lib.views.controls import round_off
 from gpt_lib.views.picture import Picture
 
@@ -46,7 +46,7 @@ class PlainColumn(TextColumn):
             self.output.value = text_html(text.prompt, written)
 
 
-class Playground(Face):
+class Playground(SessionView):
     """Pick a model, write a prompt, generate, stop, continue.
 
     Args:
@@ -91,4 +91,4 @@ class Playground(Face):
             ]
         )
         box.add_class("gpt-playground")
-        return make_accessible(box)
+        return make_controls_accessible(box)

@@ -6,13 +6,13 @@ from ipywidgets import Box, HBox, ToggleButton, VBox
 from ipywidgets import Text as TextField
 
 from gpt_lib.generation import TextGenerator
-from gpt_lib.playground.notebook.base import Face, fallback_panel
+from gpt_lib.playground.notebook.base import SessionView, fallback_panel
 from gpt_lib.playground.notebook.column import WorkbenchColumn
-from gpt_lib.views.accessible import make_accessible
+from gpt_lib.views.accessible import make_controls_accessible
 from gpt_lib.views.picture import Picture
 
 
-class Workbench(Face):
+class Workbench(SessionView):
     """Generate, stop, continue; click a token to see what else could stand there.
 
     Sliders reshape the probabilities at once, and `u`, the random number that decides
@@ -76,7 +76,7 @@ class Workbench(Face):
             ]
         )
         shared.add_class("gpt-ask")  # switched off when the kernel is gone
-        box = make_accessible(VBox([shared, self.columns_box]))
+        box = make_controls_accessible(VBox([shared, self.columns_box]))
         box.add_class("gpt-workbench")
         return box
 

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from gpt_lib.playground.messages import resolve_name
-from gpt_lib.playground.session import Plan, Session
+from gpt_lib.playground.messages import find_known_name
+from gpt_lib.playground.session import GenerationOptions, Session
 
 if TYPE_CHECKING:
     from gpt_lib.generation import TextGenerator
@@ -33,7 +33,7 @@ def chat(
     Raises:
         ValueError: an unknown model, or a seed or length out of its range.
     """
-    plan = Plan((resolve_name("model", model, loaders),), seed, length)
+    plan = GenerationOptions((find_known_name("model", model, loaders),), seed, length)
     session = Session(loaders, plan)
     # Textual draws on stderr, so that has to be a terminal too.
     terminals = (stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from gpt_lib.playground.messages import format_columns, resolve_name, unescape
+from gpt_lib.playground.messages import find_known_name, format_columns, unescape
 from gpt_lib.playground.session import Run, Session, Text
 from gpt_lib.playground.settings import (
     BY_NAME,
@@ -35,7 +35,7 @@ class Reply(NamedTuple):
     leave: bool = False
 
 
-def handle(session: Session, line: str) -> Reply:
+def answer_line(session: Session, line: str) -> Reply:
     """Answer a line.
 
     Raises:
@@ -45,7 +45,7 @@ def handle(session: Session, line: str) -> Reply:
         return Reply(leave=True)
     if line.startswith("/"):
         name, _, arguments = line.partition(" ")
-        name = resolve_name("command", name, COMMANDS)
+        name = find_known_name("command", name, COMMANDS)
         return COMMANDS[name](session, arguments.strip())
     if line.strip():
         return Reply(run=session.begin(unescape(line)))
@@ -93,7 +93,7 @@ def set_model(session: Session, name: str) -> Reply:
     if not name:
         rows = [(each, "writes" * (each in models)) for each in session.loaders]
         return Reply(format_columns(rows))
-    name = resolve_name("model", name, session.loaders)
+    name = find_known_name("model", name, session.loaders)
     if name in models[1:]:
         raise ValueError(f"{name} already writes beside; /compare off ends that")
     session.change(models=(name, *models[1:]))
@@ -104,7 +104,7 @@ def compare(session: Session, name: str) -> Reply:
     """NAME: have a second model write beside; off: one alone."""
     first = session.plan.models[0]
     others = [each for each in session.loaders if each != first]
-    name = resolve_name("model to compare with", name, [*others, "off"])
+    name = find_known_name("model to compare with", name, [*others, "off"])
     if name == "off":
         session.change(models=(first,))
         return Reply(f"{first} writes alone from the next Enter on")

@@ -5,7 +5,7 @@ import sys
 import time
 
 from gpt_lib.playground.session import Run, Session, Text
-from gpt_lib.playground.terminal.commands import Interrupts, handle
+from gpt_lib.playground.terminal.commands import Interrupts, answer_line
 
 SECONDS_BETWEEN_FLUSHES = 0.1
 
@@ -52,7 +52,7 @@ class PlainChat:
     def answer(self, line: str) -> bool:
         """Do what a line says; False when it ends the session."""
         try:
-            reply = handle(self.session, line)
+            reply = answer_line(self.session, line)
         except ValueError as error:
             self.fail(str(error))
             return True

@@ -16,10 +16,10 @@ from gpt_lib.playground.session import Run, Session, Text
 from gpt_lib.playground.terminal.commands import (
     Interrupts,
     Reply,
-    handle,
+    answer_line,
     suggested_lines,
 )
-from gpt_lib.playground.terminal.widgets import InputLine, TextsView
+from gpt_lib.playground.terminal.widgets import InputLine, SideBySideView
 
 SECONDS_BETWEEN_UPDATES = 0.1
 SECONDS_TO_END = 3.0  # for a worker that still loads or writes
@@ -58,7 +58,7 @@ class ChatApp(App[None]):
         self.session, self.interrupts = session, Interrupts()
         self.runs: SimpleQueue[Run | None] = SimpleQueue()
         self.worker = threading.Thread(target=self.work, daemon=True)
-        self.page: TextsView | None = None
+        self.page: SideBySideView | None = None
         self.message_line = Static(WELCOME, id="message", markup=False)
         self.transcript = VerticalScroll(
             self.message_line, id="transcript", can_focus=False
@@ -124,7 +124,7 @@ class ChatApp(App[None]):
         """Show other texts below; a text that another one joins moves there."""
         if self.page and self.page.texts[0] is texts[0]:
             self.page.remove()
-        self.page = TextsView(texts)
+        self.page = SideBySideView(texts)
         self.transcript.mount(self.page, before=self.message_line)
 
     def say(self, message: str, error: bool = False) -> None:
@@ -139,7 +139,7 @@ class ChatApp(App[None]):
     def on_input_submitted(self) -> None:
         """Answer the line."""
         try:
-            self.answer(handle(self.session, self.input_line.take()))
+            self.answer(answer_line(self.session, self.input_line.take()))
         except ValueError as error:
             self.say(str(error), error=True)
 

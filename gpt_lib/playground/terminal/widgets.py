@@ -31,7 +31,7 @@ class TextView(Vertical):
             self.body.update(Content(self.text.text).stylize("bold", 0, bold))
 
 
-class TextsView(Horizontal):
+class SideBySideView(Horizontal):
     """What one prompt led to: one text, or two, side by side where there is room."""
 
     def __init__(self, texts: list[Text]) -> None:

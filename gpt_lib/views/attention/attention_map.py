@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from gpt_lib.views.attention.attention_map_data import (
-    PAGE,
+    PAGE_FILES,
     attention_map_data,
     check_maps,
 )
 from gpt_lib.views.attention.text_widget import TextWidget
 from gpt_lib.views.attention.token_labels import SplitText, token_labels
-from gpt_lib.views.picture import Picture, View
+from gpt_lib.views.picture import Picture, WidgetWithFallback
 
 MAX_DRAWN_HEADS, STRONGEST = 4, 3  # in the picture
 
@@ -25,7 +25,7 @@ GetWeights = Callable[[str], Mapping[str, ArrayLike]]
 class AttentionMapWidget(TextWidget):
     """Carries `attention_map_data` to its page."""
 
-    _esm, _css = PAGE
+    _esm, _css = PAGE_FILES
     frames = traitlets.List(traitlets.Unicode()).tag(sync=True)  # moments or models
     frame = traitlets.Int().tag(sync=True)  # index of the frame shown
     # Another view chooses text and frame: the page then has no field for either.
@@ -43,7 +43,7 @@ def attention_map(
     title: str,
     frame: str | None = None,
     split_text: SplitText = list,
-) -> View:
+) -> WidgetWithFallback:
     """To what each token attends: type a text, point at a token, or use the keys.
 
     Left and right choose the position that attends, up and down the frame.
@@ -73,7 +73,9 @@ def attention_map(
     data = attention_map_data(text, labels, maps)
     widget = AttentionMapWidget(title=title, frame=frames.index(frame), **data)
     widget.on_text(compute_data)
-    return View(widget, picture_of_heads(maps[frame], labels, frame, title))
+    return WidgetWithFallback(
+        widget, picture_of_heads(maps[frame], labels, frame, title)
+    )
 
 
 def picture_of_heads(

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gpt_lib.views.page import encode_floats, load_page
+from gpt_lib.views.page import encode_floats, load_page_files
 
-PAGE = load_page("cividis", "attention/text_line", "attention/attention_map")
+PAGE_FILES = load_page_files(
+    "cividis", "attention/text_line", "attention/attention_map"
+)
 
 
 def attention_map_data(

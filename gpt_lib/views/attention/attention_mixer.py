@@ -16,10 +16,10 @@ from ipywidgets import (
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from gpt_lib.views.accessible import make_accessible
+from gpt_lib.views.accessible import make_controls_accessible
 from gpt_lib.views.charts.colors import COLORS
 from gpt_lib.views.controls import link
-from gpt_lib.views.picture import Picture, View
+from gpt_lib.views.picture import Picture, WidgetWithFallback
 
 MAX_SCORE = 6.0  # scores run from -MAX_SCORE to MAX_SCORE
 
@@ -30,7 +30,7 @@ def attention_mixer(
     features: Sequence[str],
     title: str,
     start: ArrayLike | None = None,
-) -> View:
+) -> WidgetWithFallback:
     """A slider sets each token's score; softmax makes weights, which mix the values.
 
     Args:
@@ -62,11 +62,15 @@ def attention_mixer(
     )
     button.on_click(reset)
     draw()
-    rows = make_accessible(VBox([*map(score_row, sliders, tokens), button]))
+    rows = make_controls_accessible(
+        VBox([*map(score_slider_row, sliders, tokens), button])
+    )
     both = Box([rows, page], layout={"flex_flow": "row wrap"})
     box = VBox([HTML(f"<b>{html.escape(title)}</b>"), both])
     box.add_class("gpt-attention-mixer")
-    return View(box, picture_of_mix(tokens, scores, matrix, features, title))
+    return WidgetWithFallback(
+        box, picture_of_mix(tokens, scores, matrix, features, title)
+    )
 
 
 def check_mix(
@@ -104,7 +108,7 @@ def score_slider(token: str, score: float) -> FloatSlider:
     )
 
 
-def score_row(slider: FloatSlider, token: str) -> HBox:
+def score_slider_row(slider: FloatSlider, token: str) -> HBox:
     """A slider and, linked to it, a box to type the number in."""
     box = BoundedFloatText(
         slider.value,

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from gpt_lib.views.attention.attention_steps_data import (
     MAX_POSITIONS,
-    PAGE,
+    PAGE_FILES,
     Layers,
     attention_steps_data,
     check_layers,
@@ -18,7 +18,7 @@ from gpt_lib.views.attention.attention_steps_data import (
 from gpt_lib.views.attention.text_widget import TextWidget
 from gpt_lib.views.attention.token_labels import SplitText, token_labels
 from gpt_lib.views.charts.colors import COLORS
-from gpt_lib.views.picture import Picture, View
+from gpt_lib.views.picture import Picture, WidgetWithFallback
 
 GetSteps = Callable[[str], Layers]
 
@@ -26,7 +26,7 @@ GetSteps = Callable[[str], Layers]
 class AttentionStepsWidget(TextWidget):
     """Carries `attention_steps_data` to its page, and holds what the reader chose."""
 
-    _esm, _css = PAGE
+    _esm, _css = PAGE_FILES
     max_positions = traitlets.Int(MAX_POSITIONS).tag(sync=True)
     layers = traitlets.List(traitlets.Unicode()).tag(sync=True)
     steps = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -55,7 +55,7 @@ def attention_steps(
     layer: str | None = None,
     row: int | None = None,
     split_text: SplitText = list,
-) -> View:
+) -> WidgetWithFallback:
     """How one position's scores become weights: choose it, a head, a layer, a step.
 
     Left and right choose the position that attends, up and down the step.
@@ -93,11 +93,15 @@ def attention_steps(
     widget.on_text(compute_data)
     columns = {step: values[0, row] for step, values in layers[layer].items()}
     heading = f"{title}: {layer}, head 1"
-    scores = score_steps(np.stack([[*steps.values()] for steps in layers.values()]))
-    return View(widget, picture_of_steps(columns, scores, labels, row, heading))
+    scores = find_score_steps(
+        np.stack([[*steps.values()] for steps in layers.values()])
+    )
+    return WidgetWithFallback(
+        widget, picture_of_steps(columns, scores, labels, row, heading)
+    )
 
 
-def strongest_positions(weights: np.ndarray, row: int) -> list[int]:
+def positions_to_draw(weights: np.ndarray, row: int) -> list[int]:
     """The positions to show, in order: `row`, the first after it, then the strongest.
 
     Args:
@@ -126,7 +130,7 @@ def format_value(value: float, is_weight: bool) -> str:
     return "−∞" if np.isneginf(value) else f"{value:.2f}".replace("-", "−")
 
 
-def score_steps(values: np.ndarray) -> list[int]:
+def find_score_steps(values: np.ndarray) -> list[int]:
     """The steps, of (layers, steps, N, T, T), that hold scores: some are negative."""
     negative = (np.isfinite(values) & (values < 0)).any((0, 2, 3, 4))
     return [int(step) for step in np.flatnonzero(negative[:-1])]
@@ -141,14 +145,16 @@ def picture_of_steps(
 ) -> Picture:
     """The fallback: what the numbers of the position `row`, step -> (T,), turn into."""
     T, last = len(labels), list(columns)[-1]
-    positions = strongest_positions(columns[last], row)
+    positions = positions_to_draw(columns[last], row)
     ticks = [f"{labels[at]}  {describe_distance(row, at)}" for at in positions]
     size = (max(7.0, 1.2 + 1.9 * len(columns)), 1.1 + 0.24 * max(3, len(positions)))
     figure = Figure(figsize=size, layout="constrained", facecolor="white")
     heading = f"{title}, position {row + 1}, {labels[row]}, looks"
     figure.suptitle(heading, x=0.01, ha="left", fontsize=11, parse_math=False)
     panels = figure.subplots(1, len(columns), sharey=True)
-    limits = axis_limits([values[positions] for values in columns.values()], scores)
+    limits = step_axis_limits(
+        [values[positions] for values in columns.values()], scores
+    )
     for axes, (step, values), ends in zip(panels, columns.items(), limits):
         draw_step(axes, values[positions], ends, step == last)
         axes.set_title(step, loc="left", fontsize=9, parse_math=False)
@@ -168,7 +174,7 @@ def picture_of_steps(
     return Picture(figure, description)
 
 
-def axis_limits(
+def step_axis_limits(
     columns: Sequence[np.ndarray], scores: Sequence[int]
 ) -> list[tuple[float, float]]:
     """The ends of each step's axis: shared by all `scores`, so that a division shows.

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gpt_lib.views.page import encode_floats, load_page
+from gpt_lib.views.page import encode_floats, load_page_files
 
-PAGE = load_page("attention/text_line", "attention/attention_steps")
+PAGE_FILES = load_page_files("attention/text_line", "attention/attention_steps")
 MAX_POSITIONS = 10  # positions attended to, in the page and in the picture
 
 Layers = Mapping[str, Mapping[str, ArrayLike]]  # layer -> step -> (N, T, T)

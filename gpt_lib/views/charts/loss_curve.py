@@ -10,7 +10,7 @@ from IPython.display import DisplayHandle, display
 from ipywidgets import HTML, Button, Image, VBox
 
 from gpt_lib.views.charts.basic import line_chart
-from gpt_lib.views.picture import Panel, Picture, View
+from gpt_lib.views.picture import HtmlPanel, Picture, WidgetWithFallback
 
 SECONDS_BETWEEN_DRAWINGS = 0.4
 IMAGE_WIDTH = 672  # CSS pixels
@@ -105,7 +105,9 @@ class LiveCurve:
         self.image = Image(format="png", width=IMAGE_WIDTH)
         self.status.add_class("gpt-status")
         self.box = VBox([self.button, self.status, self.image])
-        view = View(self.box, Panel(f"<p>{UNFINISHED}</p>", UNFINISHED))
+        view = WidgetWithFallback(
+            self.box, HtmlPanel(f"<p>{UNFINISHED}</p>", UNFINISHED)
+        )
         self.handle: DisplayHandle = display(view, display_id=True)
 
     def stop(self, _: Button) -> None:
@@ -117,7 +119,7 @@ class LiveCurve:
         """Draw the newest record, if the last drawing is old enough."""
         if time.monotonic() - self.drawn_at < SECONDS_BETWEEN_DRAWINGS:
             return
-        self.status.value = html.escape(describe_record(history[-1]))
+        self.status.value = html.escape(describe_progress(history[-1]))
         self.image.value = loss_curve(history, self.lines, self.title).png
         self.drawn_at = time.monotonic()
 
@@ -125,17 +127,17 @@ class LiveCurve:
         """Replace the widget by a picture of the whole run, which a notebook saves."""
         if not history:
             status = f"{ending} before the first step"
-            self.handle.update(Panel(f"<p>{status}</p>", status))
+            self.handle.update(HtmlPanel(f"<p>{status}</p>", status))
         else:
-            status = f"{ending} at {describe_record(history[-1])}"
+            status = f"{ending} at {describe_progress(history[-1])}"
             picture = loss_curve(history, self.lines, self.title)
             page = f'<p class="gpt-status">{html.escape(status)}</p>{picture.html}'
-            self.handle.update(Panel(page, f"{status}\n{picture.description}"))
+            self.handle.update(HtmlPanel(page, f"{status}\n{picture.description}"))
         for widget in (*self.box.children, self.box):
             widget.close()
 
 
-def describe_record(record: LossRecord) -> str:
+def describe_progress(record: LossRecord) -> str:
     """One line about a record: step, loss, speed, and the time left if there is any."""
     speed = f"{record.tokens_per_second:,.0f} tokens/s"
     line = f"step {record.step} · loss {record.batch_loss:.3f} · {speed}"

@@ -30,7 +30,9 @@ def loss_ladder(
         lines: name -> loss, such as that of a guess to compare with.
         unit: of the losses.
     """
-    losses = {name: check_seeds(name, lists, rungs) for name, lists in series.items()}
+    losses = {
+        name: check_seed_losses(name, lists, rungs) for name, lists in series.items()
+    }
     figure, axes = new_figure(7.5, 1.2 + len(rungs) * (0.2 + 0.22 * len(losses)))
     shifts = np.linspace(-0.3, 0.3, 2 * len(losses) + 1)[1::2]
     styles = zip(shifts, cycle(COLORS), cycle(MARKERS))
@@ -54,7 +56,7 @@ def loss_ladder(
     return Picture(figure, f"{title}. Loss in {unit}. {'; '.join(parts)}.")
 
 
-def check_seeds(
+def check_seed_losses(
     name: str, lists: Sequence[ArrayLike], rungs: Sequence[str]
 ) -> list[np.ndarray]:
     """An array of losses, one for each seed, for each rung; or a ValueError."""

@@ -15,19 +15,22 @@ from gpt_lib.views.attention.attention_map_data import attention_map_data
 from gpt_lib.views.attention.token_labels import MAX_TOKENS, token_labels
 from gpt_lib.views.charts.colors import COLORS, DASHES
 from gpt_lib.views.charts.training_scrubber_data import (
-    PAGE,
+    PAGE_FILES,
     Checkpoints,
-    CurvePicture,
-    Curves,
+    CurvesByName,
+    RenderedCurve,
     check_curves,
+    check_map_shape,
     check_steps,
-    map_size,
     mean_losses,
     training_scrubber_data,
 )
-from gpt_lib.views.picture import Panel, Picture, View, new_figure
+from gpt_lib.views.picture import HtmlPanel, Picture, WidgetWithFallback, new_figure
 from gpt_lib.views.tokens.loss_heatmap import LossHeatmapWidget
-from gpt_lib.views.tokens.loss_heatmap_data import TopTokens, loss_heatmap_data
+from gpt_lib.views.tokens.loss_heatmap_data import (
+    TopTokensPerPosition,
+    loss_heatmap_data,
+)
 from gpt_lib.views.widget import PageWidget
 
 FALLBACK_SAMPLES = 4
@@ -43,7 +46,7 @@ SAMPLE_STYLE = (
 class TrainingScrubberWidget(PageWidget):
     """Carries `training_scrubber_data` to its page: slider, loss curve and sample."""
 
-    _esm, _css = PAGE
+    _esm, _css = PAGE_FILES
     frame = traitlets.Int().tag(sync=True)  # index of the checkpoint shown
     steps = traitlets.List(traitlets.Int()).tag(sync=True)
     means = traitlets.List(traitlets.Float()).tag(sync=True)  # loss at each step
@@ -56,14 +59,14 @@ class TrainingScrubberWidget(PageWidget):
 
 def training_scrubber(
     steps: Sequence[int],
-    curves: Curves,
+    curves: CurvesByName,
     samples: Sequence[str],
     tokens: Sequence[str],
     losses: ArrayLike,
-    top_tokens: Sequence[TopTokens],
+    top_tokens: Sequence[TopTokensPerPosition],
     maps: ArrayLike,
     title: str,
-) -> View:
+) -> WidgetWithFallback:
     """K checkpoints: what each wrote, its losses on a text, and where it attends.
 
     The page itself links one slider to all three: it needs no kernel.
@@ -91,7 +94,7 @@ def training_scrubber(
     by_frame = dict(zip(frames, matrix)), dict(zip(frames, top_tokens))
     heatmap = loss_heatmap_data(tokens, *by_frame)
     stack = np.asarray(maps, dtype=np.float32)
-    part = tokens[: map_size(stack.shape, len(steps), min(MAX_TOKENS, N))]
+    part = tokens[: check_map_shape(stack.shape, len(steps), min(MAX_TOKENS, N))]
     weights = dict(zip(frames, stack))
     attention = attention_map_data("".join(part), token_labels(part), weights)
     widgets = [
@@ -99,7 +102,9 @@ def training_scrubber(
         LossHeatmapWidget(title="How it reads the passage", **heatmap),
         AttentionMapWidget(title="Where it looks", linked=True, **attention),
     ]
-    return View(link_frames(widgets), panel_of_run(checkpoints, picture))
+    return WidgetWithFallback(
+        link_frames(widgets), samples_fallback(checkpoints, picture)
+    )
 
 
 def link_frames(widgets: Sequence[PageWidget]) -> VBox:
@@ -117,7 +122,7 @@ def link_frames(widgets: Sequence[PageWidget]) -> VBox:
     return box
 
 
-def panel_of_run(checkpoints: Checkpoints, picture: Picture) -> Panel:
+def samples_fallback(checkpoints: Checkpoints, picture: Picture) -> HtmlPanel:
     """The fallback: the loss curve, and samples from the first to the last."""
     page, description = picture.html, picture.description
     last = len(checkpoints.steps) - 1
@@ -127,12 +132,12 @@ def panel_of_run(checkpoints: Checkpoints, picture: Picture) -> Panel:
         page += f"<p><b>step {step}</b> {mean:.2f} nats a token; it wrote:</p>"
         page += f'<pre style="{SAMPLE_STYLE}">{html.escape(sample)}</pre>'
         description += f"\nStep {step} ({mean:.2f}) wrote: {sample}"
-    return Panel(page, description)
+    return HtmlPanel(page, description)
 
 
 def draw_curves(
     checkpoints: Checkpoints, curves: Mapping[str, np.ndarray], title: str
-) -> tuple[Picture, CurvePicture]:
+) -> tuple[Picture, RenderedCurve]:
     """The curves (points, 2) and a dot for each checkpoint's loss on the passage.
 
     The picture alone for the fallback; for the page, also where its dots are.
@@ -155,13 +160,13 @@ def draw_curves(
         entry.set(fontsize=9, parse_math=False)
     description = f"{title}. {Y_LABEL} against {X_LABEL}: {'; '.join(parts)}."
     picture = Picture(figure, description)  # lays the axes out
-    points = picture_positions(axes, np.stack([steps, means], axis=1))
+    points = picture_fractions(axes, np.stack([steps, means], axis=1))
     box = axes.get_position()
     edges = 1 - box.y1, 1 - box.y0
-    return picture, CurvePicture(picture.source, description, points, *edges)
+    return picture, RenderedCurve(picture.source, description, points, *edges)
 
 
-def picture_positions(axes: Axes, points: np.ndarray) -> list[tuple[float, float]]:
+def picture_fractions(axes: Axes, points: np.ndarray) -> list[tuple[float, float]]:
     """Where points (n, 2) are, as fractions of the picture from its top left."""
     to_figure = axes.transData - axes.figure.transFigure
     return [(float(x), float(1 - y)) for x, y in to_figure.transform(points)]

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gpt_lib.views.page import load_page
+from gpt_lib.views.page import load_page_files
 
-PAGE = load_page("charts/training_scrubber")
+PAGE_FILES = load_page_files("charts/training_scrubber")
 
-Curves = Mapping[str, tuple[ArrayLike, ArrayLike]]  # name -> (x, y)
+CurvesByName = Mapping[str, tuple[ArrayLike, ArrayLike]]  # name -> (x, y)
 
 
 class Checkpoints(NamedTuple):
@@ -21,7 +21,7 @@ class Checkpoints(NamedTuple):
     means: list[float]  # the mean loss of each on a passage, nats a token
 
 
-class CurvePicture(NamedTuple):
+class RenderedCurve(NamedTuple):
     """A picture of the loss curve; positions are fractions of its width and height."""
 
     source: str  # a `data:` URL
@@ -32,7 +32,7 @@ class CurvePicture(NamedTuple):
 
 
 def training_scrubber_data(
-    checkpoints: Checkpoints, picture: CurvePicture
+    checkpoints: Checkpoints, picture: RenderedCurve
 ) -> dict[str, Any]:
     """The state of the page; it begins at the last checkpoint."""
     return {
@@ -69,7 +69,7 @@ def mean_losses(losses: np.ndarray, K: int, N: int) -> list[float]:
     return means
 
 
-def check_curves(curves: Curves) -> dict[str, np.ndarray]:
+def check_curves(curves: CurvesByName) -> dict[str, np.ndarray]:
     """name -> float32 (points, 2), once every curve can be drawn."""
     if not curves:
         raise ValueError("no curve given; the scrubber needs at least one")
@@ -87,7 +87,7 @@ def check_curves(curves: Curves) -> dict[str, np.ndarray]:
     return points
 
 
-def map_size(shape: tuple[int, ...], K: int, max_tokens: int) -> int:
+def check_map_shape(shape: tuple[int, ...], K: int, max_tokens: int) -> int:
     """T, the number of tokens that maps (K, heads, T, T) are about."""
     if len(shape) != 4 or shape[0] != K or not 0 < shape[-1] <= max_tokens:
         raise ValueError(

@@ -3,11 +3,11 @@
 import html
 from collections.abc import Sequence
 
-from gpt_lib.views.picture import Panel
+from gpt_lib.views.picture import HtmlPanel
 from gpt_lib.views.visible_text import visible_text
 
 
-def context_target_table(contexts: Sequence[str], targets: Sequence[str]) -> Panel:
+def context_target_table(contexts: Sequence[str], targets: Sequence[str]) -> HtmlPanel:
     """A row for each prefix of a text, with the token that came next.
 
     Args:
@@ -22,4 +22,4 @@ def context_target_table(contexts: Sequence[str], targets: Sequence[str]) -> Pan
         )
         lines.append(f"{context} → {target}")
     head = "<tr><th>given</th><th></th><th>what comes next?</th></tr>"
-    return Panel(f"<table>{head}{rows}</table>", "\n".join(lines))
+    return HtmlPanel(f"<table>{head}{rows}</table>", "\n".join(lines))

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 
 from ipywidgets import HTML, RadioButtons, VBox
 
-from gpt_lib.views.accessible import make_accessible
-from gpt_lib.views.picture import Panel, View
+from gpt_lib.views.accessible import make_controls_accessible
+from gpt_lib.views.picture import HtmlPanel, WidgetWithFallback
 
 
-def prediction(question: str, options: Mapping[str, str], answer: str) -> View:
+def prediction(
+    question: str, options: Mapping[str, str], answer: str
+) -> WidgetWithFallback:
     """Ask `question`; choosing an option shows what to think of it.
 
     Args:
@@ -36,5 +38,7 @@ def prediction(question: str, options: Mapping[str, str], answer: str) -> View:
         f" {html.escape(options[answer])}</p></details>"
     )
     description = f"Predict. {question} Choices: {'; '.join(options)}."
-    fallback = Panel(f"{heading}<ul>{items}</ul>{solution}", description)
-    return View(make_accessible(VBox([HTML(heading), choice, reply])), fallback)
+    fallback = HtmlPanel(f"{heading}<ul>{items}</ul>{solution}", description)
+    return WidgetWithFallback(
+        make_controls_accessible(VBox([HTML(heading), choice, reply])), fallback
+    )

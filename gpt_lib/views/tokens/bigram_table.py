@@ -6,26 +6,28 @@ import numpy as np
 import traitlets
 from numpy.typing import ArrayLike
 
-from gpt_lib.views.picture import Picture, View, new_figure
+from gpt_lib.views.picture import Picture, WidgetWithFallback, new_figure
 from gpt_lib.views.tokens.bigram_table_data import (
-    PAGE,
+    PAGE_FILES,
     bigram_table_data,
     check_square,
 )
 from gpt_lib.views.widget import PageWidget
 
-SUREST = 3  # rows in the description
+DESCRIBED_ROWS = 3  # rows in the description
 
 
 class BigramTableWidget(PageWidget):
     """Carries `bigram_table_data` to its page."""
 
-    _esm, _css = PAGE
+    _esm, _css = PAGE_FILES
     labels = traitlets.List(traitlets.Unicode()).tag(sync=True)  # V tokens
     probabilities = traitlets.Unicode().tag(sync=True)  # floats (V, V)
 
 
-def bigram_table(probabilities: ArrayLike, labels: Sequence[str], title: str) -> View:
+def bigram_table(
+    probabilities: ArrayLike, labels: Sequence[str], title: str
+) -> WidgetWithFallback:
     """Which token follows which: point at a cell, or move with the arrow keys.
 
     Args:
@@ -36,10 +38,10 @@ def bigram_table(probabilities: ArrayLike, labels: Sequence[str], title: str) ->
     data = bigram_table_data(probabilities, labels)
     matrix = check_square(probabilities, labels)
     widget = BigramTableWidget(title=title, **data)
-    return View(widget, picture_of_table(matrix, data["labels"], title))
+    return WidgetWithFallback(widget, table_fallback(matrix, data["labels"], title))
 
 
-def picture_of_table(matrix: np.ndarray, labels: Sequence[str], title: str) -> Picture:
+def table_fallback(matrix: np.ndarray, labels: Sequence[str], title: str) -> Picture:
     """The fallback: the same colours, and the surest rows in words."""
     figure, axes = new_figure(7.5, 7)
     axes.imshow(np.sqrt(matrix), cmap="cividis")  # rare pairs are visible
@@ -47,7 +49,7 @@ def picture_of_table(matrix: np.ndarray, labels: Sequence[str], title: str) -> P
     axes.set_yticks(range(len(labels)), labels, fontsize=6)
     axes.set(xlabel="next token", ylabel="token before")
     axes.set_title(title, loc="left", fontsize=11)
-    surest = matrix.max(1).argsort()[::-1][:SUREST]
+    surest = matrix.max(1).argsort()[::-1][:DESCRIBED_ROWS]
     rows = ", ".join(
         f"after {labels[row]} comes {labels[matrix[row].argmax()]}"
         f" with {matrix[row].max():.0%}"

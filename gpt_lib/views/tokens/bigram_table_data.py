@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gpt_lib.views.page import encode_floats, load_page
+from gpt_lib.views.page import encode_floats, load_page_files
 from gpt_lib.views.visible_text import visible_text
 
-PAGE = load_page("cividis", "tokens/bigram_table")
+PAGE_FILES = load_page_files("cividis", "tokens/bigram_table")
 
 
 def bigram_table_data(

@@ -6,19 +6,19 @@ import numpy as np
 import traitlets
 from numpy.typing import ArrayLike
 
-from gpt_lib.views.picture import Panel, View
+from gpt_lib.views.picture import HtmlPanel, WidgetWithFallback
 from gpt_lib.views.tokens.generated_text_data import (
     LEGEND,
-    PAGE,
-    SHADING,
+    PAGE_FILES,
+    SHADE_SCALE,
     check_probabilities,
     generated_text_data,
 )
 from gpt_lib.views.tokens.shaded_text import (
     Strip,
+    copyable_text_html,
     legend_strip,
     picture_of_strips,
-    text_to_copy,
     truncation_note,
 )
 from gpt_lib.views.tokens.shades import PLAIN, PROMPT, SHADES, Shade, shade_indices
@@ -32,7 +32,7 @@ class GeneratedTextWidget(PageWidget):
     the page adds what is new. Any other list redraws from the first token that differs.
     """
 
-    _esm, _css = PAGE
+    _esm, _css = PAGE_FILES
     label = traitlets.Unicode("Text").tag(sync=True)  # the accessible name of the text
     prompt = traitlets.Unicode().tag(sync=True)
     # Strings, not checked: that would take half of the time of a long text's update.
@@ -45,8 +45,10 @@ class GeneratedTextWidget(PageWidget):
     record = traitlets.Unicode().tag(sync=True)  # what Copy and Save give
     filename = traitlets.Unicode("text.txt").tag(sync=True)
     ended = traitlets.Bool().tag(sync=True)  # the page sets it: the kernel is gone
-    edges = traitlets.List(SHADING["edges"]).tag(sync=True)  # nats, between the shades
-    legend = traitlets.List(SHADING["legend"]).tag(sync=True)
+    edges = traitlets.List(SHADE_SCALE["edges"]).tag(
+        sync=True
+    )  # nats, between the shades
+    legend = traitlets.List(SHADE_SCALE["legend"]).tag(sync=True)
 
     def show(
         self, prompt: str, tokens: Sequence[str], probabilities: ArrayLike = ()
@@ -65,7 +67,7 @@ class GeneratedTextWidget(PageWidget):
 
 def generated_text(
     prompt: str, tokens: Sequence[str], probabilities: ArrayLike, title: str
-) -> View:
+) -> WidgetWithFallback:
     """A written text, shaded by surprisal: select a token to read its probability.
 
     Args:
@@ -82,22 +84,22 @@ def generated_text(
         record=prompt + "".join(tokens),
     )
     widget.show(prompt, tokens, array)
-    return View(widget, panel_of_text(prompt, tokens, array, title))
+    return WidgetWithFallback(widget, text_fallback(prompt, tokens, array, title))
 
 
-def panel_of_text(
+def text_fallback(
     prompt: str, tokens: Sequence[str], probabilities: np.ndarray, title: str
-) -> Panel:
+) -> HtmlPanel:
     """The fallback: the same shades, and nothing to select."""
     with np.errstate(divide="ignore"):
         nats = -np.log(probabilities)
     indices, text = shade_indices(nats), prompt + "".join(tokens)
-    heading = f"{len(tokens)} tokens{describe_mean(nats)}"
+    heading = f"{len(tokens)} tokens{describe_mean_surprisal(nats)}"
     description = f"{title}. {heading}.{truncation_note(text)}"
     strip = Strip(text, character_shades(prompt, tokens, indices), heading)
     legend = legend_strip("surprisal in nats", LEGEND, indices) if nats.size else None
     picture = picture_of_strips([strip], title, description, legend)
-    return Panel(picture.html + text_to_copy(text), f"{description} {text}")
+    return HtmlPanel(picture.html + copyable_text_html(text), f"{description} {text}")
 
 
 def character_shades(
@@ -111,7 +113,7 @@ def character_shades(
     return shades
 
 
-def describe_mean(nats: np.ndarray) -> str:
+def describe_mean_surprisal(nats: np.ndarray) -> str:
     """The mean of the surprisals that are known, or ""."""
     known = nats[~np.isnan(nats)]
     return f", {known.mean():.2f} nats a token" if known.size else ""

@@ -5,34 +5,34 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import traitlets
 
-from gpt_lib.views.picture import Panel, View
+from gpt_lib.views.picture import HtmlPanel, WidgetWithFallback
 from gpt_lib.views.tokens.loss_heatmap_data import (
     LEGEND,
-    PAGE,
-    Losses,
-    TopTokens,
+    PAGE_FILES,
+    LossesByModel,
+    TopTokensPerPosition,
     describe_mean_loss,
     loss_heatmap_data,
-    loss_matrix,
+    stack_model_losses,
 )
 from gpt_lib.views.tokens.shaded_text import (
     Strip,
+    copyable_text_html,
     legend_strip,
     picture_of_strips,
-    text_to_copy,
     truncation_note,
 )
 from gpt_lib.views.tokens.shades import SHADES, shade_indices
 from gpt_lib.views.visible_text import visible_text
 from gpt_lib.views.widget import PageWidget
 
-MAX_CONTEXT = 8  # tokens before the most surprising one, in the description
+MAX_QUOTED_TOKENS = 8  # tokens before the most surprising one, in the description
 
 
 class LossHeatmapWidget(PageWidget):
     """Carries `loss_heatmap_data` to its page."""
 
-    _esm, _css = PAGE
+    _esm, _css = PAGE_FILES
     labels = traitlets.List(traitlets.Unicode()).tag(sync=True)  # N tokens
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)  # of the models
     frame = traitlets.Int(-1).tag(sync=True)  # the one of `names` shown; -1: all
@@ -47,10 +47,10 @@ class LossHeatmapWidget(PageWidget):
 
 def loss_heatmap(
     tokens: Sequence[str],
-    losses: Losses,
-    top_tokens: Mapping[str, TopTokens],
+    losses: LossesByModel,
+    top_tokens: Mapping[str, TopTokensPerPosition],
     title: str,
-) -> View:
+) -> WidgetWithFallback:
     """The same text under each model: point at a token, or use the arrow keys.
 
     Args:
@@ -62,12 +62,14 @@ def loss_heatmap(
     """
     data = loss_heatmap_data(tokens, losses, top_tokens)
     widget = LossHeatmapWidget(title=title, **data)
-    return View(widget, panel_of_losses(tokens, losses, title))
+    return WidgetWithFallback(widget, losses_fallback(tokens, losses, title))
 
 
-def panel_of_losses(tokens: Sequence[str], losses: Losses, title: str) -> Panel:
+def losses_fallback(
+    tokens: Sequence[str], losses: LossesByModel, title: str
+) -> HtmlPanel:
     """The fallback: the same shades, and nothing to point at."""
-    matrix, text = loss_matrix(tokens, losses), "".join(tokens)
+    matrix, text = stack_model_losses(tokens, losses), "".join(tokens)
     strips, sentences = [], []
     for name, row in zip(losses, matrix):
         shades = [
@@ -81,7 +83,7 @@ def panel_of_losses(tokens: Sequence[str], losses: Losses, title: str) -> Panel:
     description = f"{title}. {'; '.join(sentences)}.{truncation_note(text)}"
     legend = legend_strip("loss in nats", LEGEND, shade_indices(matrix))
     picture = picture_of_strips(strips, title, description, legend)
-    return Panel(picture.html + text_to_copy(text), description)
+    return HtmlPanel(picture.html + copyable_text_html(text), description)
 
 
 def describe_most_surprising(tokens: Sequence[str], row: np.ndarray) -> str:
@@ -89,7 +91,7 @@ def describe_most_surprising(tokens: Sequence[str], row: np.ndarray) -> str:
     if np.isnan(row).all():
         return ""
     worst = int(np.nanargmax(row))
-    before = visible_text("".join(tokens[max(0, worst - MAX_CONTEXT) : worst]))
+    before = visible_text("".join(tokens[max(0, worst - MAX_QUOTED_TOKENS) : worst]))
     context = f" after “{before}”" if before else ""
     token = visible_text(tokens[worst])
     return f", most surprised by “{token}”{context} ({row[worst]:.2f})"

@@ -6,24 +6,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gpt_lib.views.page import encode_floats, load_page
+from gpt_lib.views.page import encode_floats, load_page_files
 from gpt_lib.views.tokens.shades import SHADE_RULES, shade_indices, shade_labels
 from gpt_lib.views.visible_text import visible_text
 
-PAGE = load_page("tokens/shades", "tokens/loss_heatmap", style=SHADE_RULES)
-TOP_TOKENS = 5
+PAGE_FILES = load_page_files("tokens/shades", "tokens/loss_heatmap", style=SHADE_RULES)
+TOP_TOKEN_COUNT = 5
 LEGEND = shade_labels("no past")
 
-Losses = Mapping[str, ArrayLike]
+LossesByModel = Mapping[str, ArrayLike]
 # For each of N tokens, the likeliest ones and their probabilities, likeliest first.
-TopTokens = Sequence[Sequence[tuple[str, float]]]
+TopTokensPerPosition = Sequence[Sequence[tuple[str, float]]]
 
 
 def loss_heatmap_data(
-    tokens: Sequence[str], losses: Losses, top_tokens: Mapping[str, TopTokens]
+    tokens: Sequence[str],
+    losses: LossesByModel,
+    top_tokens: Mapping[str, TopTokensPerPosition],
 ) -> dict[str, Any]:
     """The state of the page; see `loss_heatmap` for the arguments."""
-    matrix = loss_matrix(tokens, losses)
+    matrix = stack_model_losses(tokens, losses)
     top_labels, top_probabilities = flatten_top_tokens(tokens, losses, top_tokens)
     return {
         "labels": list(map(visible_text, tokens)),
@@ -37,7 +39,7 @@ def loss_heatmap_data(
     }
 
 
-def loss_matrix(tokens: Sequence[str], losses: Losses) -> np.ndarray:
+def stack_model_losses(tokens: Sequence[str], losses: LossesByModel) -> np.ndarray:
     """(models, N) float32, once every model has a loss for every token."""
     if not tokens or not losses:
         raise ValueError(
@@ -54,7 +56,9 @@ def loss_matrix(tokens: Sequence[str], losses: Losses) -> np.ndarray:
 
 
 def flatten_top_tokens(
-    tokens: Sequence[str], losses: Losses, top_tokens: Mapping[str, TopTokens]
+    tokens: Sequence[str],
+    losses: LossesByModel,
+    top_tokens: Mapping[str, TopTokensPerPosition],
 ) -> tuple[list[str], list[float]]:
     """TOP_TOKENS labels and probabilities for each token of each model, in one list.
 
@@ -72,8 +76,8 @@ def flatten_top_tokens(
                 f" {len(tokens)} tokens needs {len(tokens)}"
             )
         for pairs in lists:
-            filler = [("", 0.0)] * (TOP_TOKENS - len(pairs))
-            for label, probability in [*pairs[:TOP_TOKENS], *filler]:
+            filler = [("", 0.0)] * (TOP_TOKEN_COUNT - len(pairs))
+            for label, probability in [*pairs[:TOP_TOKEN_COUNT], *filler]:
                 labels.append(visible_text(label))
                 probabilities.append(float(probability))
     return labels, probabilities

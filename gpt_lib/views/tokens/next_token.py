@@ -10,13 +10,13 @@ from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
 from gpt_lib.views.charts.colors import COLORS
-from gpt_lib.views.picture import Picture, View
+from gpt_lib.views.picture import Picture, WidgetWithFallback
 from gpt_lib.views.tokens.next_token_data import (
-    PAGE,
-    Distribution,
+    PAGE_FILES,
+    NextTokenSampling,
     bar_segments,
     describe_sample,
-    format_u,
+    format_random_number,
     message_data,
     next_token_data,
     table_rows,
@@ -27,13 +27,16 @@ from gpt_lib.views.widget import PickWidget
 DRAWN_ROWS, DESCRIBED_ROWS = 10, 5  # likeliest tokens in the picture, and in words
 PALE, GREY = "#dbe9f4", "#666666"
 POINTS_PER_INCH, MAX_LABEL = 72, 14
-STRIPES = ("#bcd9ee", "#e3eff8")  # of the cumulative bar; black can be read on both
+STRIPE_COLORS = (
+    "#bcd9ee",
+    "#e3eff8",
+)  # of the cumulative bar; black can be read on both
 
 
 class NextTokenWidget(PickWidget):
     """Carries `next_token_data` to its page."""
 
-    _esm, _css = PAGE
+    _esm, _css = PAGE_FILES
     sentence = traitlets.Unicode().tag(sync=True)
     rows = traitlets.List().tag(sync=True)
     segments = traitlets.List().tag(sync=True)
@@ -75,7 +78,7 @@ def next_token(
     after: ArrayLike,
     title: str,
     u: float | None = None,
-) -> View:
+) -> WidgetWithFallback:
     """The probabilities of the next token, before and after the settings, and a sample.
 
     Args:
@@ -87,7 +90,9 @@ def next_token(
     """
     widget = NextTokenWidget()
     widget.show(labels, before, after, u, title)
-    return View(widget, picture_of_probabilities(labels, before, after, title, u))
+    return WidgetWithFallback(
+        widget, picture_of_probabilities(labels, before, after, title, u)
+    )
 
 
 def picture_of_probabilities(
@@ -102,13 +107,13 @@ def picture_of_probabilities(
     Its scale is always 0 to 100 %, so that two pictures can be compared by eye. It
     takes what `next_token` takes.
     """
-    distribution = Distribution.create(labels, before, after, u)
+    distribution = NextTokenSampling.create(labels, before, after, u)
     rows = table_rows(distribution, DRAWN_ROWS)
     figure = Figure(figsize=(7, 3.5), layout="constrained", facecolor="white")
     upper, lower = figure.subplots(2, 1, height_ratios=[len(rows) + 1, 1.9])
     upper.set_title(title, loc="left", fontsize=11, parse_math=False)
     draw_rows(upper, rows, distribution.sampled_id)
-    draw_bar(lower, distribution, figure.get_figwidth())
+    draw_cumulative_bar(lower, distribution, figure.get_figwidth())
     changes = ", ".join(
         f"{row['label']} {' → '.join(row['texts'])}" for row in rows[:DESCRIBED_ROWS]
     )
@@ -140,11 +145,13 @@ def draw_rows(axes: Axes, rows: Sequence[dict[str, Any]], sampled_id: int) -> No
     axes.legend(handles, ["the model", "the settings"], loc="center right", fontsize=8)
 
 
-def draw_bar(axes: Axes, distribution: Distribution, inches: float) -> None:
+def draw_cumulative_bar(
+    axes: Axes, distribution: NextTokenSampling, inches: float
+) -> None:
     """The tokens in a line from 0 to 1, and below it the token that u samples."""
     for number, segment in enumerate(bar_segments(distribution)):
         is_sampled = segment["id"] == distribution.sampled_id >= 0
-        look = {"facecolor": STRIPES[number % 2], "zorder": 1}
+        look = {"facecolor": STRIPE_COLORS[number % 2], "zorder": 1}
         if segment["id"] < 0:
             look |= {"facecolor": "white", "edgecolor": "#bbbbbb", "hatch": "////"}
         if is_sampled:
@@ -160,10 +167,10 @@ def draw_bar(axes: Axes, distribution: Distribution, inches: float) -> None:
     axes.set(xlim=(0, 1), ylim=(-2.2, 0.6))
     axes.axis("off")
     if distribution.u is not None:
-        draw_marker(axes, distribution)
+        draw_random_number(axes, distribution)
 
 
-def draw_marker(axes: Axes, distribution: Distribution) -> None:
+def draw_random_number(axes: Axes, distribution: NextTokenSampling) -> None:
     """A line and a triangle at u, and below them the token that it samples."""
     u = distribution.u
     axes.plot([u] * 2, [-0.75, 0.5], color="black", linewidth=1, zorder=5)
@@ -171,5 +178,5 @@ def draw_marker(axes: Axes, distribution: Distribution) -> None:
     side = "left" if u < 0.2 else "right" if u > 0.8 else "center"
     label = visible_text(distribution.labels[distribution.sampled_id])
     style = {"fontsize": 9, "weight": "bold", "parse_math": False}
-    text = f"{format_u(distribution)} → {label}"
+    text = f"{format_random_number(distribution)} → {label}"
     axes.text(u, -1.3, text, ha=side, va="top", **style)

@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gpt_lib.views.page import load_page
+from gpt_lib.views.page import load_page_files
 from gpt_lib.views.visible_text import percent, visible_text
 
-PAGE = load_page("tokens/next_token")
+PAGE_FILES = load_page_files("tokens/next_token")
 MAX_ROWS = 12  # likeliest tokens in the page
-NARROWEST = 0.002  # of the bar: what a page of 800 pixels can still show
-ROUNDING = 0.01  # how far a sum of half-precision probabilities may be from 1
+MIN_SEGMENT_WIDTH = 0.002  # of the bar: what a page of 800 pixels can still show
+SUM_TOLERANCE = 0.01  # how far a sum of half-precision probabilities may be from 1
 
 
-class Distribution(NamedTuple):
+class NextTokenSampling(NamedTuple):
     """A next-token distribution before and after the settings, and a sample."""
 
     labels: Sequence[str]  # V tokens
@@ -32,7 +32,7 @@ class Distribution(NamedTuple):
         before: ArrayLike,
         after: ArrayLike,
         u: float | None,
-    ) -> "Distribution":
+    ) -> "NextTokenSampling":
         """The distribution, or a ValueError: shapes do not fit, or sums are not 1."""
         V, arrays = len(labels), []
         for name, values in (("before", before), ("after", after)):
@@ -41,7 +41,7 @@ class Distribution(NamedTuple):
                 raise ValueError(
                     f"{name} has shape {array.shape}; {V} labels need ({V},)"
                 )
-            if not (array >= 0).all() or abs(array.sum() - 1) > ROUNDING:
+            if not (array >= 0).all() or abs(array.sum() - 1) > SUM_TOLERANCE:
                 raise ValueError(
                     f"{name} runs from {array.min():.4g} to {array.max():.4g} and sums"
                     f" to {array.sum():.4g}; probabilities are at least 0 and sum to 1"
@@ -63,12 +63,12 @@ def next_token_data(
     and, in `texts`, as texts. Of each segment of the cumulative bar: id (-1 for many),
     label, start, width, text.
     """
-    distribution = Distribution.create(labels, before, after, u)
+    distribution = NextTokenSampling.create(labels, before, after, u)
     return {
         "rows": table_rows(distribution, MAX_ROWS),
         "segments": bar_segments(distribution),
         "u": distribution.u,
-        "u_text": format_u(distribution),
+        "u_text": format_random_number(distribution),
         "sampled_id": distribution.sampled_id,
         "sentence": describe_sample(distribution),
     }
@@ -85,7 +85,7 @@ def by_probability(probabilities: np.ndarray) -> np.ndarray:
     return np.argsort(-probabilities, kind="stable")
 
 
-def candidates(after: np.ndarray) -> np.ndarray:
+def uncut_indices(after: np.ndarray) -> np.ndarray:
     """Indices of the tokens that are not cut, likeliest first."""
     return by_probability(after)[: np.count_nonzero(after)]
 
@@ -98,12 +98,12 @@ def sampled_id(after: ArrayLike, u: float) -> int:
         u: 0 <= u < 1, a fraction of their sum.
     """
     array = np.asarray(after, dtype=float)
-    order = candidates(array)
+    order = uncut_indices(array)
     sums = np.cumsum(array[order])
     return int(order[np.searchsorted(sums, u * sums[-1], side="right")])
 
 
-def table_rows(distribution: Distribution, count: int) -> list[dict[str, Any]]:
+def table_rows(distribution: NextTokenSampling, count: int) -> list[dict[str, Any]]:
     """The `count` likeliest tokens by the model, and one row for all others.
 
     The token sampled is always among them, if need be instead of the last.
@@ -133,16 +133,16 @@ def table_row(id_: int, label: str, before: float, after: float) -> dict[str, An
     }
 
 
-def bar_segments(distribution: Distribution) -> list[dict[str, Any]]:
+def bar_segments(distribution: NextTokenSampling) -> list[dict[str, Any]]:
     """The cumulative bar from 0 to 1: tokens, the likeliest first, the narrow in one.
 
     The token sampled is a segment of its own, however narrow.
     """
     labels, after = distribution.labels, distribution.after
-    order = candidates(after)
+    order = uncut_indices(after)
     sums = np.concatenate([[0.0], np.cumsum(after[order])])
     sums /= sums[-1]
-    wide = int((np.diff(sums) >= NARROWEST).sum())
+    wide = int((np.diff(sums) >= MIN_SEGMENT_WIDTH).sum())
     cuts = {*range(wide + 1), len(order)}
     if distribution.sampled_id >= 0:
         rank = int(np.flatnonzero(order == distribution.sampled_id)[0])
@@ -161,18 +161,22 @@ def bar_segments(distribution: Distribution) -> list[dict[str, Any]]:
     ]
 
 
-def format_u(distribution: Distribution) -> str:
+def format_random_number(distribution: NextTokenSampling) -> str:
     """The random number to three digits, never rounded up to 1; "" without one."""
     u = distribution.u
     return "" if u is None else f"u = {round(min(u, 0.999), 3)}"
 
 
-def describe_sample(distribution: Distribution) -> str:
+def describe_sample(distribution: NextTokenSampling) -> str:
     """Which token u samples, or which is likeliest, and how many tokens are cut."""
     labels, before, after, u, sampled = distribution
     V, cut = len(labels), int((after == 0).sum())
     id_ = int(after.argmax()) if u is None else sampled
-    subject = "The likeliest is" if u is None else f"{format_u(distribution)} lands on"
+    subject = (
+        "The likeliest is"
+        if u is None
+        else f"{format_random_number(distribution)} lands on"
+    )
     cut_tokens = f"{cut:,} of {V:,} tokens {'is' if cut == 1 else 'are'} cut"
     return (
         f"{subject} “{visible_text(labels[id_])}”: the model gave it"

@@ -7,7 +7,7 @@ import numpy as np
 from ipywidgets import HTML, Box, Dropdown, VBox
 from numpy.typing import ArrayLike
 
-from gpt_lib.views.accessible import make_accessible
+from gpt_lib.views.accessible import make_controls_accessible
 from gpt_lib.views.controls import (
     LABEL_WIDTH,
     WIDTH,
@@ -18,23 +18,23 @@ from gpt_lib.views.controls import (
     slider_row,
 )
 from gpt_lib.views.page import error_message
-from gpt_lib.views.picture import View
+from gpt_lib.views.picture import WidgetWithFallback
 from gpt_lib.views.tokens.next_token import NextTokenWidget, picture_of_probabilities
 
-Context = tuple[Sequence[str], ArrayLike]  # V tokens and their logits (V,)
+LabelsAndLogits = tuple[Sequence[str], ArrayLike]  # V tokens and their logits (V,)
 Reshape = Callable[[ArrayLike, dict[str, float | int]], ArrayLike]
-NEEDS_A_TEXT = ("repetition_penalty",)  # there is none to repeat
+TEXT_DEPENDENT_SETTINGS = ("repetition_penalty",)  # there is none to repeat
 
 
 def sampling_explorer(
-    contexts: Mapping[str, Context],
+    contexts: Mapping[str, LabelsAndLogits],
     reshape: Reshape,
     title: str,
     settings: Sequence[SliderSetting],
     presets: Mapping[str, Mapping[str, float]],
     u: float = 0.5,
     start: Mapping[str, float] | None = None,
-) -> View:
+) -> WidgetWithFallback:
     """Sliders reshape the next token's probabilities while the random number u stays.
 
     Args:
@@ -58,17 +58,19 @@ def sampling_explorer(
         """The probabilities under some settings, the other ones neutral."""
         return reshape(logits, {**neutral, **values})
 
-    controls = Controls(settings, presets, V, NEEDS_A_TEXT)
+    controls = Controls(settings, presets, V, TEXT_DEPENDENT_SETTINGS)
     controls.set_all(start or {})
     before = reshape_with(logits, {})
     after = reshape_with(logits, controls.settings)
     heading = f"{title}: {label}" if len(contexts) > 1 else title
     fallback = picture_of_probabilities(labels, before, after, heading, u)
-    return View(lay_out(contexts, reshape_with, controls, title, u), fallback)
+    return WidgetWithFallback(
+        lay_out(contexts, reshape_with, controls, title, u), fallback
+    )
 
 
 def lay_out(
-    contexts: Mapping[str, Context],
+    contexts: Mapping[str, LabelsAndLogits],
     reshape: Reshape,
     controls: Controls,
     title: str,
@@ -105,13 +107,15 @@ def lay_out(
     controls.on_change(redraw)
     redraw()
     rows = [menu] * (len(contexts) > 1) + [u_row, controls.box, status]
-    column = make_accessible(VBox(rows, layout={"width": WIDTH, "flex": "none"}))
+    column = make_controls_accessible(
+        VBox(rows, layout={"width": WIDTH, "flex": "none"})
+    )
     box = Box([column, page], layout={"flex_flow": "row wrap", "grid_gap": "8px 20px"})
     box.add_class("gpt-sampling-explorer")
     return box
 
 
-def check_contexts(contexts: Mapping[str, Context]) -> None:
+def check_contexts(contexts: Mapping[str, LabelsAndLogits]) -> None:
     """Raise ValueError unless there are contexts, each with a logit for each token."""
     if not contexts:
         raise ValueError("sampling_explorer needs at least one context")

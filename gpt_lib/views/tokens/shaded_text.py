@@ -13,7 +13,7 @@ from matplotlib.font_manager import findfont, get_font
 from matplotlib.patches import Rectangle
 
 from gpt_lib.views.picture import DOTS_PER_INCH, Picture
-from gpt_lib.views.tokens.shades import PLAIN, SHADES, UNKNOWN, Shade
+from gpt_lib.views.tokens.shades import PLAIN, SHADES, UNKNOWN_INDEX, Shade
 from gpt_lib.views.visible_text import visible_character
 
 # A line may be one column longer than COLUMNS, by what ends it.
@@ -34,7 +34,7 @@ class Strip(NamedTuple):
     heading: str = ""  # above it, bold
 
 
-EMPTY_STRIP = Strip("", [])
+BLANK_LINE = Strip("", [])
 
 
 def picture_of_strips(
@@ -51,7 +51,7 @@ def picture_of_strips(
     rows = [Strip("", [], line) for line in textwrap.wrap(title, HEADING_COLUMNS)]
     title_rows = len(rows)
     rows += [row for strip in strips for row in strip_rows(strip)]
-    rows += [EMPTY_STRIP, legend] if legend else []
+    rows += [BLANK_LINE, legend] if legend else []
     tops = np.cumsum([MARGIN // 2, *map(row_height, rows)]).tolist()
     width, height = 2 * MARGIN + (COLUMNS + 1) * CELL_WIDTH, tops[-1] + MARGIN
     figure, axes = pixel_figure(width, height)
@@ -117,7 +117,7 @@ def legend_strip(quantity: str, labels: Sequence[str], indices: np.ndarray) -> S
         indices: the indices into SHADES that the text has.
     """
     text, shades = f"{quantity}: ", [PLAIN] * (len(quantity) + 2)
-    count = len(SHADES) if UNKNOWN in indices else UNKNOWN
+    count = len(SHADES) if UNKNOWN_INDEX in indices else UNKNOWN_INDEX
     for label, shade in zip(labels[:count], SHADES):
         text += f" {label}  "
         shades += [*[shade] * (len(label) + 2), PLAIN]
@@ -147,10 +147,10 @@ def draw_row(axes: Axes, top: float, row: Strip) -> None:
             style = {"color": shade.ink, "linestyle": shade.underline, "linewidth": 0.8}
             axes.plot([left, left + width], [top + BASELINE + 3.5] * 2, **style)
     for ink in sorted({shade.ink for shade in row.shades}):
-        draw_ink(axes, top + BASELINE, row, ink)
+        draw_characters_in_ink(axes, top + BASELINE, row, ink)
 
 
-def draw_ink(axes: Axes, baseline: float, row: Strip, ink: str) -> None:
+def draw_characters_in_ink(axes: Axes, baseline: float, row: Strip, ink: str) -> None:
     """The characters of one ink, as one text, which is several times faster.
 
     Characters outside ASCII are drawn one by one: matplotlib might join them or turn
@@ -177,7 +177,7 @@ def drawable_character(character: str) -> str:
     return character if glyph and character.isprintable() else "\ufffd"
 
 
-def text_to_copy(text: str) -> str:
+def copyable_text_html(text: str) -> str:
     """HTML: a text as text, folded, to stand below its picture."""
     return (
         "<details><summary>the text, to copy</summary>"

@@ -35,7 +35,7 @@ SHADES = (
     Shade("#024", "#fff"),
     Shade(ink="#666", underline="solid"),
 )
-UNKNOWN = len(SHADES) - 1
+UNKNOWN_INDEX = len(SHADES) - 1
 SHADE_RULES = "\n".join(
     f".gpt-shaded .gpt-shade-{index} {{ {shade.css} }}"
     for index, shade in enumerate(SHADES)
@@ -47,7 +47,7 @@ EDGES = (0.5, 1.0, 2.0, 4.0)
 def shade_indices(nats: np.ndarray) -> np.ndarray:
     """An index into SHADES for each surprisal; the last is for NaN."""
     indices = np.digitize(nats, EDGES)
-    return np.where(np.isnan(nats), UNKNOWN, indices).astype(np.uint8)
+    return np.where(np.isnan(nats), UNKNOWN_INDEX, indices).astype(np.uint8)
 
 
 def shade_labels(unknown: str) -> list[str]:

@@ -10,11 +10,11 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
 from gpt_lib.views.charts.colors import COLORS
-from gpt_lib.views.picture import Picture, View, new_figure
+from gpt_lib.views.picture import Picture, WidgetWithFallback, new_figure
 from gpt_lib.views.tokens.token_tree_data import (
-    PAGE,
+    PAGE_FILES,
     TreeNode,
-    best_node,
+    deepest_best_index,
     node_boxes,
     node_columns,
     path_to,
@@ -30,7 +30,7 @@ CHARACTER, ROW, BOX = 0.075, 0.44, 0.35  # inches of the still picture
 class TokenTreeWidget(PickWidget):
     """Carries `token_tree_data` to its page."""
 
-    _esm, _css = PAGE
+    _esm, _css = PAGE_FILES
     boxes = traitlets.List(traitlets.Dict()).tag(sync=True)  # of `node_boxes`
     summary = traitlets.Unicode().tag(sync=True)
     selected = traitlets.Int(-1).tag(sync=True)  # index of a node, -1: none
@@ -48,7 +48,7 @@ class TokenTreeWidget(PickWidget):
         self.pickable = True
 
 
-def token_tree(nodes: Sequence[TreeNode], title: str) -> View:
+def token_tree(nodes: Sequence[TreeNode], title: str) -> WidgetWithFallback:
     """A tree to walk by mouse or arrow keys; the chosen path is read as one text.
 
     Args:
@@ -59,7 +59,7 @@ def token_tree(nodes: Sequence[TreeNode], title: str) -> View:
         raise ValueError("token_tree needs at least one node")
     widget = TokenTreeWidget(title=title)
     widget.show(nodes)
-    return View(widget, picture_of_tree(nodes, title))
+    return WidgetWithFallback(widget, tree_fallback(nodes, title))
 
 
 def drawable_part(nodes: Sequence[TreeNode]) -> list[TreeNode]:
@@ -78,7 +78,7 @@ def drawable_part(nodes: Sequence[TreeNode]) -> list[TreeNode]:
     ]
 
 
-def picture_of_tree(nodes: Sequence[TreeNode], title: str) -> Picture:
+def tree_fallback(nodes: Sequence[TreeNode], title: str) -> Picture:
     """The fallback: the tree as the page first shows it, or the part that fits."""
     part = drawable_part(nodes)
     boxes = node_boxes(part)
@@ -93,7 +93,7 @@ def picture_of_tree(nodes: Sequence[TreeNode], title: str) -> Picture:
     axes.set_axis_off()
     axes.set(xlim=(-0.05, width), ylim=(height, 0))
     axes.set_title(title, loc="left", fontsize=11, parse_math=False)
-    best_path = path_to(part, best_node(part))
+    best_path = path_to(part, deepest_best_index(part))
     for index, box in enumerate(boxes):
         if box["parent"] >= 0:
             draw_link(axes, boxes[box["parent"]], box, index in best_path)

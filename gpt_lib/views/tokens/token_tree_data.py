@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from gpt_lib.views.page import load_page
+from gpt_lib.views.page import load_page_files
 
-PAGE = load_page("tokens/token_tree")
+PAGE_FILES = load_page_files("tokens/token_tree")
 STATE_SIGNS = {"kept": "", "pruned": "", "best": "★ ", "ended": "■ "}
 MAX_LABEL = 18  # characters of a label that fit into its box
-GAP = 4  # characters between two columns of boxes
+COLUMN_GAP = 4  # characters between two columns of boxes
 NOTE_SCALE = 0.85  # the letters of a note are smaller
 
 
@@ -74,18 +74,18 @@ def node_rows(nodes: Sequence[TreeNode], columns: Sequence[int]) -> list[float]:
     roots = []
     for index in reversed(range(len(nodes))):
         children = subtrees[index][::-1]
-        pack_subtrees(children, rows, columns)
+        move_subtrees_apart(children, rows, columns)
         if children:  # a subtree begins with its own root
             rows[index] = (rows[children[0][0]] + rows[children[-1][0]]) / 2
         parent = nodes[index].parent
         siblings = subtrees[parent] if parent >= 0 else roots
         siblings.append([index, *(member for child in children for member in child)])
-    pack_subtrees(roots[::-1], rows, columns)
+    move_subtrees_apart(roots[::-1], rows, columns)
     top = min(rows, default=0.0)
     return [row - top for row in rows]
 
 
-def pack_subtrees(
+def move_subtrees_apart(
     subtrees: Iterable[Sequence[int]], rows: list[float], columns: Sequence[int]
 ) -> None:
     """Move each subtree, a list of nodes, right below the ones before it."""
@@ -112,7 +112,9 @@ def node_boxes(nodes: Sequence[TreeNode]) -> list[dict[str, Any]]:
     for column, text, node in zip(columns, texts, nodes):
         note_width = ceil(NOTE_SCALE * len(node.note))
         widths[column] = max(widths[column], len(text), note_width)
-    lefts = [sum(widths[:column]) + GAP * column for column in range(len(widths))]
+    lefts = [
+        sum(widths[:column]) + COLUMN_GAP * column for column in range(len(widths))
+    ]
     return [
         {**vars(node), "short": text, "row": row, "x": lefts[c], "width": widths[c]}
         for node, text, row, c in zip(nodes, texts, node_rows(nodes, columns), columns)
@@ -135,7 +137,7 @@ def path_to(nodes: Sequence[TreeNode], index: int) -> list[int]:
     return path[::-1]
 
 
-def best_node(nodes: Sequence[TreeNode]) -> int:
+def deepest_best_index(nodes: Sequence[TreeNode]) -> int:
     """The index of the deepest node that is best, or -1."""
     columns = node_columns(nodes)
     best = (index for index, node in enumerate(nodes) if node.state == "best")
@@ -149,7 +151,7 @@ def summarize_tree(nodes: Sequence[TreeNode]) -> str:
     pruned = sum(node.state == "pruned" for node in nodes)
     s = "" if len(nodes) == 1 else "s"
     counts = f"{len(nodes)} node{s}: {len(nodes) - pruned} kept, {pruned} pruned."
-    best = best_node(nodes)
+    best = deepest_best_index(nodes)
     if best < 0:
         return counts
     text = "".join(nodes[index].label for index in path_to(nodes, best))
