@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB_ARGS ?=
 
-.PHONY: help lab test check slow lessons browser soak export notebooks restore bench ladder ablation race shipped setup
+.PHONY: help lab test check slow lessons browser soak export notebooks restore bench ladder ablation optimizers race races shipped setup
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -63,8 +63,14 @@ bench: setup ## figures beside other libraries (85 minutes; PART=step for one pa
 	$(RUN) -m gpt_lib.experiments.bench $(PART)
 	$(if $(PART),,$(RUN) -m pytest tests/browser/bench_playground.py --quiet --capture=no)
 
-ablation: setup ## undo each swap of lesson 13, three seeds each (10 minutes)
+ablation: setup ## undo each swap of lesson 13, three seeds each (15 minutes)
 	$(RUN) -m gpt_lib.experiments.ablation
+
+optimizers: setup ## Muon against AdamW, a grid with three seeds (30 minutes)
+	$(RUN) -m gpt_lib.experiments.optimizers
+
+races: setup ## the committed races: three seeds at each time (45 minutes, nothing else)
+	$(RUN) -m gpt_lib.experiments.race --all
 
 race: setup ## the best loss in SECONDS=100, with SEED=1
 	$(RUN) -m gpt_lib.experiments.race --seconds $(or $(SECONDS),100) --seed $(or $(SEED),1)

@@ -280,7 +280,7 @@ def cached_block(
     return torch.addmm(x, hidden, weight).add_(bias)
 
 
-class PackedReader(CachedReader):
+class PackedWeightsReader(CachedReader):
     """`CachedReader` for the GPT of lesson 08, faster: its weights are packed.
 
     It has the weights as they are now: when they change, make a new one.

@@ -1,8 +1,8 @@
 """Every model of the course by one name: its shape, how it is trained, where it lies.
 
-`RECIPES` are the models that the course trains, by `gpt-lib train`, for `data/models`
-or on the ladder. `load` finds what was trained: models that come with the course, and
-the learner's runs.
+`TRAINING_RECIPES` are the models that the course trains, by `gpt-lib train`, for
+`data/models` or on the ladder. `load` finds what was trained: models that come with the
+course, and the learner's runs.
 """
 
 import sys
@@ -18,7 +18,7 @@ from torch import nn
 
 import gpt_lib
 from gpt_lib import checkpoints, text, training
-from gpt_lib.cache import CachedReader, PackedReader
+from gpt_lib.cache import CachedReader, PackedWeightsReader
 from gpt_lib.checkpoints import (
     CARD_FILE,
     CARD_SCHEMA,
@@ -26,8 +26,8 @@ from gpt_lib.checkpoints import (
     CheckpointError,
     LoadedModel,
     ModelCard,
-    build,
-    copy_finite_weights,
+    build_architecture,
+    finite_state_dict,
     load_checkpoint,
     write_checkpoint_files,
 )
@@ -36,7 +36,7 @@ from gpt_lib.gpt import PRESETS, GPTConfig
 from gpt_lib.modern import ModernConfig, build_modern_gpt
 from gpt_lib.muon import muon_from_config
 from gpt_lib.race import build_ngram_gpt
-from gpt_lib.runs import RUNS, CheckpointStore, best_checkpoint, check_run_name
+from gpt_lib.runs import RUNS, CheckpointFolder, best_checkpoint, check_run_name
 from gpt_lib.text import Tokenizer
 from gpt_lib.training import TrainingConfig
 
@@ -53,7 +53,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 # What makes a text generator faster, by architecture: readers with a cache.
 CACHED_READERS: dict[str, Callable[[nn.Module], Reader]] = {
-    "gpt": PackedReader,
+    "gpt": PackedWeightsReader,
     "modern-gpt": CachedReader,
     "ngram-gpt": CachedReader,
 }
@@ -90,7 +90,7 @@ def preset_shape(preset: str) -> dict[str, Any]:
 
 
 GPT_TRAINING = TrainingConfig(learning_rate=4e-3)
-RECIPES = {
+TRAINING_RECIPES = {
     "bigram": Recipe("bigram", ladder_training_config(0.1)),
     "averaging": Recipe("averaging", ladder_training_config(0.1)),
     "one-head": Recipe("one-head", ladder_training_config(0.003)),
@@ -123,49 +123,54 @@ LADDER = (
 )
 
 
-def recipe(name: str) -> Recipe:
+def find_recipe(name: str) -> Recipe:
     """The recipe of a name.
 
     Raises:
         ValueError: there is none; the message lists those that there are.
     """
-    if name not in RECIPES:
-        raise ValueError(f"no preset {name!r}: there are {', '.join(RECIPES)}")
-    return RECIPES[name]
+    if name not in TRAINING_RECIPES:
+        raise ValueError(f"no preset {name!r}: there are {', '.join(TRAINING_RECIPES)}")
+    return TRAINING_RECIPES[name]
 
 
-MAX_BIGRAM_VOCABULARY = 256  # tokens: the embedding has a row for each pair of them
+MAX_VOCABULARY_FOR_BIGRAM_EMBEDDING = (
+    256  # tokens: the embedding has a row for each pair of them
+)
 
 
-def model_shape(name: str, vocab_size: int, **changes: Any) -> dict[str, Any]:
+def shape_from_recipe(name: str, vocab_size: int, **changes: Any) -> dict[str, Any]:
     """The shape of a model by its recipe, with changes, for a vocabulary.
 
     Raises:
         ValueError: there is no such recipe, or its models have no such field.
     """
-    architecture, options = recipe(name).architecture, shape_fields(name)
+    architecture, options = find_recipe(name).architecture, shape_defaults(name)
     if unknown := [key for key in changes if key not in options]:
         known = ", ".join(options) or "nothing to choose"
         raise ValueError(f"{architecture} has no {unknown[0]}: it has {known}")
-    shape = {"vocab_size": vocab_size, **recipe(name).shape, **changes}
+    # Whole, so that a card says what was built, whatever the defaults are by then.
+    shape = {"vocab_size": vocab_size, **find_recipe(name).shape, **changes}
     if architecture == "modern-gpt":
         shape.setdefault("kv_heads", shape.get("heads", ModernConfig.heads))
-        shape.setdefault("bigram_embedding", vocab_size <= MAX_BIGRAM_VOCABULARY)
-    return shape
+        small = vocab_size <= MAX_VOCABULARY_FOR_BIGRAM_EMBEDDING
+        shape.setdefault("bigram_embedding", small)
+    return options | shape
 
 
-def shape_fields(name: str) -> list[str]:
-    """What can be chosen of a model's shape, besides the vocabulary."""
+def shape_defaults(name: str) -> dict[str, Any]:
+    """What can be chosen of a model's shape, besides the vocabulary, with defaults."""
     configs = {"gpt": GPTConfig, "modern-gpt": ModernConfig}
-    architecture = recipe(name).architecture
+    architecture = find_recipe(name).architecture
     constructor = configs.get(architecture, ARCHITECTURES[architecture])
-    return [key for key in signature(constructor).parameters if key != "vocab_size"]
+    parameters = signature(constructor).parameters
+    return {key: p.default for key, p in parameters.items() if key != "vocab_size"}
 
 
 def build_model(name: str, vocab_size: int, **changes: Any) -> nn.Module:
     """A fresh model by its recipe; its weights come from the global generator."""
-    shape = model_shape(name, vocab_size, **changes)
-    return build(recipe(name).architecture, shape, ARCHITECTURES)
+    shape = shape_from_recipe(name, vocab_size, **changes)
+    return build_architecture(find_recipe(name).architecture, shape, ARCHITECTURES)
 
 
 # Trained models
@@ -202,7 +207,7 @@ def run_names(root: Path = RUNS) -> list[str]:
     return [
         name
         for name in folders
-        if is_allowed_run_name(name) and CheckpointStore(name, root).steps()
+        if is_allowed_run_name(name) and CheckpointFolder(name, root).steps()
     ]
 
 
@@ -224,7 +229,7 @@ def checkpoint_folder(name: str, root: Path = RUNS) -> Path:
         return SHIPPED_MODELS_FOLDER / name
     if name not in run_names(root):
         raise ValueError(f"no model {name!r}: there are {', '.join(model_names(root))}")
-    return best_checkpoint(CheckpointStore(name, root))
+    return best_checkpoint(CheckpointFolder(name, root))
 
 
 def load(name: str, root: Path = RUNS) -> LoadedModel:
@@ -243,7 +248,7 @@ def load_text_generator(name: str, root: Path = RUNS) -> TextGenerator:
     return TextGenerator(model, tokenizer, CACHED_READERS.get(card.architecture))
 
 
-def text_generators(root: Path = RUNS) -> dict[str, TextGenerator]:
+def load_all_text_generators(root: Path = RUNS) -> dict[str, TextGenerator]:
     """Every model that can be read, by name; stderr names those that cannot."""
     generators = {}
     for name in model_names(root):
@@ -257,7 +262,7 @@ def text_generators(root: Path = RUNS) -> dict[str, TextGenerator]:
 def model_table_row(name: str, root: Path = RUNS) -> dict[str, Any]:
     """A row of the table of models; of a run, its best checkpoint."""
     model, _, card = load(name, root)
-    loss = card.validation_loss  # None before the first step
+    losses = {"loss": card.validation_loss, "test": card.test_loss}
     return {
         "model": name,
         "kind": card.architecture,
@@ -265,7 +270,8 @@ def model_table_row(name: str, root: Path = RUNS) -> dict[str, Any]:
         "text": Path(card.text).stem,
         "steps": card.step,
         "of": card.training.steps,
-        "loss": None if loss is None else round(loss, 3),
+        # Before the first step there is none; of a run, none on the test part.
+        **{name: loss and round(loss, 3) for name, loss in losses.items()},
         "trained": card.date,
     }
 
@@ -276,6 +282,6 @@ def save_model(folder: Path, model: nn.Module, card: ModelCard) -> None:
     Raises:
         ValueError: the weights are not finite.
     """
-    weights = save(copy_finite_weights(model, card.step))
+    weights = save(finite_state_dict(model, card.step))
     files = {CARD_FILE: CARD_SCHEMA.dump_json(card, indent=1), WEIGHTS_FILE: weights}
     write_checkpoint_files(folder, files)

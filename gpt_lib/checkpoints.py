@@ -25,8 +25,8 @@ from .bigram import Bigram
 from .block import OneBlockModel
 from .gpt import GPT, GPTConfig
 from .heads import MultiHeadModel
-from .text import TOKENIZERS, Tokenizer
-from .training import TrainingConfig, TrainingRecord, TrainingState
+from .text import SPLIT, TOKENIZERS, Tokenizer
+from .training import StepRecord, TrainingConfig, TrainingState
 
 
 class CheckpointError(ValueError):
@@ -62,10 +62,10 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
 }
 # What later lessons bring; gpt_lib.catalog passes all of it.
 LESSON_OF = {"modern-gpt": 13, "Muon": 14, "ngram-gpt": 15}
-Value = TypeVar("Option")
+Value = TypeVar("Value")
 
 
-def look_up(kind: str, name: object, options: Mapping[str, Value]) -> Value:
+def look_up_by_name(kind: str, name: object, options: Mapping[str, Value]) -> Value:
     """The option of that name; `kind` is for the message.
 
     Raises:
@@ -80,7 +80,7 @@ def look_up(kind: str, name: object, options: Mapping[str, Value]) -> Value:
     raise ValueError(message)
 
 
-def build(
+def build_architecture(
     architecture: str,
     shape: Mapping[str, bool | int | float | str],
     architectures: Mapping[str, Callable[..., nn.Module]] = ARCHITECTURES,
@@ -90,7 +90,7 @@ def build(
     Raises:
         ValueError: there is no such architecture, or none of this shape.
     """
-    constructor = look_up("architecture", architecture, architectures)
+    constructor = look_up_by_name("architecture", architecture, architectures)
     try:
         return constructor(**shape)
     except (TypeError, ArithmeticError) as error:
@@ -107,7 +107,7 @@ def build_tokenizer(
     Raises:
         ValueError: there is no such kind, or the card does not fit it.
     """
-    from_card = look_up("tokenizer", card.get("kind"), tokenizers)
+    from_card = look_up_by_name("tokenizer", card.get("kind"), tokenizers)
     try:
         return from_card(card)
     except (KeyError, TypeError, AttributeError) as error:
@@ -130,14 +130,15 @@ class ModelCard:
     ]  # its kind, a name in TOKENIZERS, and what that kind needs
     text: str  # the name of what it reads ...
     text_sha256: str  # ... and which text exactly that is
-    split: str = "90/0/10"  # per cent for training, validation alone, and test
+    split: str = SPLIT  # of the text, as `train_validation_test_split` takes it
     private: bool = False  # the text, and so the model, is not to be passed on
     loss_unit: str = "nats per token"
     training: TrainingConfig
     step: int = 0  # steps done
     seconds: float = 0.0  # spent on them
     validation_loss: float | None = None  # after this step
-    history: list[TrainingRecord] = field(default_factory=list)
+    test_loss: float | None = None  # of a finished model, on what nothing was chosen by
+    history: list[StepRecord] = field(default_factory=list)
     machine: dict[str, str] = field(default_factory=dict)
     date: str = ""
 
@@ -226,6 +227,22 @@ def rename_old_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
+# Fields that a shape had not yet in format 1, and what stood in their place.
+MODERN_DEFAULTS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    "norm_eps": lambda shape: 0.0,
+    "embedding_norm": lambda shape: shape.get("norm", "rms") == "rms",
+    "zero_init_unembed": lambda shape: shape.get("zero_init", True),
+    "attention_scale": lambda shape: 1.3 if shape.get("qk_norm", True) else 1.0,
+}
+
+
+def complete_shape(architecture: object, shape: Any) -> Any:
+    """The shape of a model of format 1, with the fields of today."""
+    if architecture not in ("modern-gpt", "ngram-gpt") or not isinstance(shape, dict):
+        return shape
+    return {name: value(shape) for name, value in MODERN_DEFAULTS.items()} | shape
+
+
 def upgrade(
     card: Mapping[str, Any], tensors: Mapping[str, Tensor]
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -235,8 +252,9 @@ def upgrade(
         ValueError: the format is newer than this code, or is none.
     """
     written = card.get("format", 1)
+    card = {"split": "90/0/10", **card}  # what there was before a card said it
     if written == FORMAT:
-        return dict(card), dict(tensors)
+        return card, dict(tensors)
     if written != 1:
         message = f"format {written!r} is none that this gpt_lib reads (1 to {FORMAT})"
         raise ValueError(f"{message}: update gpt_lib, if a newer one wrote it")
@@ -250,6 +268,7 @@ def upgrade(
     if "characters" in new:
         characters = new.pop("characters")
         new["tokenizer"] = {"kind": "characters", "characters": characters}
+    new["shape"] = complete_shape(new.get("architecture"), new.get("shape"))
     return {**new, "format": FORMAT}, rename_old_tensors(tensors)
 
 
@@ -379,7 +398,7 @@ def build_on_meta(
 ) -> nn.Module:
     """A model whose weights have a shape and a dtype, but no memory and no values."""
     with torch.device("meta"), SkipInit():
-        return build(architecture, shape, architectures)
+        return build_architecture(architecture, shape, architectures)
 
 
 class LoadedModel(NamedTuple):
@@ -451,7 +470,7 @@ def parse_model(
             f" has a vocabulary of {card.shape.get('vocab_size')}"
         )
     with torch.random.fork_rng(devices=[]):  # building draws random numbers
-        model = build(card.architecture, card.shape, architectures)
+        model = build_architecture(card.architecture, card.shape, architectures)
     model.load_state_dict(weights)
     return LoadedModel(model.eval(), tokenizer, card)
 
@@ -509,7 +528,7 @@ def load_training_state(
         raise CheckpointError(f"{path} does not fit its model: {error}") from None
 
 
-def copy_finite_weights(model: nn.Module, step: int) -> dict[str, Tensor]:
+def finite_state_dict(model: nn.Module, step: int) -> dict[str, Tensor]:
     """Copies of a model's weights, on the CPU; `step` is for the message.
 
     Raises:

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .cache import KVCache, PackedReader
+from .cache import KVCache, PackedWeightsReader
 from .gpt import GPT
 
 
 class DecodingStep(nn.Module):
-    """`PackedReader.step` as a function of tensors alone: what can be compiled."""
+    """`PackedWeightsReader.step` as a function of tensors: what can be compiled."""
 
-    def __init__(self, reader: PackedReader) -> None:
+    def __init__(self, reader: PackedWeightsReader) -> None:
         super().__init__()
         self.reader = reader
 
@@ -32,7 +32,7 @@ class DecodingStep(nn.Module):
         return self.reader.step(ids, cache)
 
 
-def export_step(reader: PackedReader) -> torch.export.ExportedProgram:
+def export_step(reader: PackedWeightsReader) -> torch.export.ExportedProgram:
     """One decoding step traced by `torch.export`.
 
     The number of slots in use is dynamic, 2 … context - 1.
@@ -71,7 +71,9 @@ def compile_exported_program(
         return torch._inductor.aoti_load_package(file).loader.boxed_run
 
 
-def compile_decoding_step(reader: PackedReader) -> Callable[[Tensor, KVCache], Tensor]:
+def compile_decoding_step(
+    reader: PackedWeightsReader,
+) -> Callable[[Tensor, KVCache], Tensor]:
     """`reader.step` for one id of one row, with 2 … context - 1 slots in use after it.
 
     It has the weights as they are now, and takes the compiler half a minute.
@@ -95,8 +97,8 @@ def compile_decoding_step(reader: PackedReader) -> Callable[[Tensor, KVCache], T
     return step
 
 
-class CompiledReader(PackedReader):
-    """`PackedReader` with a compiled step for one id of one row.
+class CompiledReader(PackedWeightsReader):
+    """`PackedWeightsReader` with a compiled step for one id of one row.
 
     Attributes:
         problem: why the step could not be compiled, or ""; then all steps are eager.

@@ -22,7 +22,7 @@ from torch import Tensor
 
 import gpt_lib
 
-from .text import CharTokenizer, Tokenizer, train_validation_test_split
+from .text import SPLIT, CharTokenizer, Tokenizer, train_validation_test_split
 
 # symbol -> {text: weight}; {name} stands for another symbol. Within a symbol no text is
 # the beginning of another, so each diary can be read in one way only.
@@ -60,7 +60,7 @@ def generate_toy_diary(entries: int = 4000, seed: int = 1) -> str:
     return "".join(expand("entry") for _ in range(entries))
 
 
-def toy_diary_surprisals(text: str) -> Tensor:
+def exact_toy_diary_surprisals(text: str) -> Tensor:
     """The exact surprisal (N,) in nats of each character of a toy diary.
 
     Raises:
@@ -231,19 +231,23 @@ class Corpus:
     train: Tensor  # ids (N,), int16 or int32
     validation: Tensor
     test: Tensor
+    split: str = SPLIT
 
     def to(self, device: torch.device | str) -> "Corpus":
         """The same corpus with its ids on `device`."""
         parts = (part.to(device) for part in (self.train, self.validation, self.test))
-        return Corpus(self.name, self.sha256, self.tokenizer, *parts)
+        return Corpus(self.name, self.sha256, self.tokenizer, *parts, self.split)
 
 
 def load_corpus(
     name_or_path: str | Path = "tinyshakespeare",
     tokenizer: Tokenizer | None = None,
     context: int = 1,
+    split: str = SPLIT,
 ) -> Corpus:
     """The text that `load_text` gives, as ids of `tokenizer`: by default, characters.
+
+    `split` and `context` are as in `train_validation_test_split`.
 
     Raises:
         ValueError, FileNotFoundError, ConnectionError: as `load_text`; also if the
@@ -253,6 +257,7 @@ def load_corpus(
     tokenizer = tokenizer or CharTokenizer.from_text(text)
     # uint16 would hold more, but PyTorch cannot index it on every device.
     dtype = torch.int16 if tokenizer.vocab_size <= 2**15 else torch.int32
-    parts = train_validation_test_split(tokenizer.encode(text).to(dtype), context)
+    ids = tokenizer.encode(text).to(dtype)
+    parts = train_validation_test_split(ids, context, split)
     sha256 = hashlib.sha256(text.encode()).hexdigest()
-    return Corpus(str(name_or_path), sha256, tokenizer, *parts)
+    return Corpus(str(name_or_path), sha256, tokenizer, *parts, split)

@@ -16,7 +16,7 @@ from .text import TextDecoder, Tokenizer
 from .training import eval_mode
 
 
-def sample(probabilities: Tensor, u: Tensor) -> Tensor:
+def sample_at_uniform(probabilities: Tensor, u: Tensor) -> Tensor:
     """The ids (...) on which u (...) in [0, 1) lands; probabilities are (..., V).
 
     They lie end to end, the likeliest first; of equals the smaller id comes first. They
@@ -214,7 +214,9 @@ def generate(
     running = torch.ones(len(ids), dtype=torch.bool)
     for u in numbers.unbind(dim=1):  # (B,)
         logits, context = reader(ids), crop_to_context(model, ids)
-        new = sample(sampling_probabilities(logits, config, context), u)[:, None]
+        new = sample_at_uniform(sampling_probabilities(logits, config, context), u)[
+            :, None
+        ]
         own = logits.softmax(dim=-1).gather(-1, new)[:, 0]
         if stop is not None:  # only rows that have not ended are asked
             going = [

@@ -15,49 +15,62 @@ from .heads import merge_heads
 from .speed import plain_attention
 
 
-def inverse_rms(x: Tensor) -> Tensor:
-    """1 / root mean square of each vector (..., C): (..., 1)"""
-    length = vector_norm(x, dim=-1, keepdim=True).clamp_(min=1e-6)
-    return length.reciprocal_().mul_(x.size(-1) ** 0.5)
+def inverse_rms(x: Tensor, eps: float = 1e-6) -> Tensor:
+    """1 / √(mean square + eps) of each vector (..., C): (..., 1)
+
+    With eps = 0, the length of a vector is at least 1e-6 instead.
+    """
+    length = vector_norm(x, dim=-1, keepdim=True)
+    if not eps:
+        return length.clamp_(min=1e-6).reciprocal_().mul_(x.size(-1) ** 0.5)
+    return length.square_().div_(x.size(-1)).add_(eps).rsqrt_()
 
 
 class RMSNormFunction(torch.autograd.Function):
     """RMSNorm forward and back in as few passes through memory as we can."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, x: Tensor, eps: float
+    ) -> Tensor:
         """(..., C) -> (..., C)"""
-        scale = inverse_rms(x)
+        scale = inverse_rms(x, eps)
         y = x * scale
         ctx.save_for_backward(y, scale)
         return y
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
-        """Gradient for x. Its component along y is removed: lengthening x does not
-        change y.
+    def backward(
+        ctx: torch.autograd.function.FunctionCtx, gradient: Tensor
+    ) -> tuple[Tensor, None]:
+        """Gradient for x. Its component along y is removed, but for eps: lengthening x
+        does not change y.
         """
         y, scale = ctx.saved_tensors
         along = (gradient * y).mean(dim=-1, keepdim=True)
-        return torch.addcmul(gradient, y, along, value=-1).mul_(scale)
+        return torch.addcmul(gradient, y, along, value=-1).mul_(scale), None
 
 
-def rms_norm(x: Tensor) -> Tensor:
-    """Scale every vector (..., C) to a mean square of 1.
+def rms_norm(x: Tensor, eps: float = 1e-6) -> Tensor:
+    """Scale every vector (..., C) to a mean square of 1; `eps` as in `inverse_rms`.
 
     Source: Zhang, Sennrich (2019), "Root Mean Square Layer Normalization".
     """
     if torch.is_grad_enabled():
-        return RMSNormFunction.apply(x)
-    return x * inverse_rms(x)  # the same, without what a Function costs
+        return RMSNormFunction.apply(x, eps)
+    return x * inverse_rms(x, eps)  # the same, without what a Function costs
 
 
 class RMSNorm(nn.Module):
     """`rms_norm` as a module, without weights."""
 
+    def __init__(self, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.eps = eps
+
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) -> (..., C)"""
-        return rms_norm(x)
+        return rms_norm(x, self.eps)
 
 
 def rotary_tables(
@@ -115,6 +128,26 @@ CHOICES = {
 }
 
 
+def check_modern_config(config: "ModernConfig") -> None:
+    """ValueError: what a field is, and what it must be."""
+    for name in ("vocab_size", "context", "width", "heads", "kv_heads", "depth"):
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name}={getattr(config, name)} must be at least 1")
+    for part, whole in (("heads", "width"), ("kv_heads", "heads")):
+        if getattr(config, whole) % getattr(config, part):
+            message = f"{part}={getattr(config, part)} does not divide"
+            raise ValueError(f"{message} {whole}={getattr(config, whole)}")
+    for name, allowed in CHOICES.items():
+        if getattr(config, name) not in allowed:
+            message = f"{name}={getattr(config, name)!r} must be one of"
+            raise ValueError(f"{message} {', '.join(allowed)}")
+    for name in ("window", "logit_softcap", "norm_eps", "attention_scale"):
+        if not getattr(config, name) >= 0:
+            raise ValueError(f"{name}={getattr(config, name)} must be 0 or more")
+    if not 0 <= config.dropout < 1:
+        raise ValueError(f"dropout={config.dropout} must be from 0 to below 1")
+
+
 @dataclass(frozen=True)
 class ModernConfig:
     """The shape of a modern GPT, with a switch for each swap."""
@@ -129,31 +162,19 @@ class ModernConfig:
     norm: str = "rms"
     positions: str = "rope"
     activation: str = "relu2"  # of the MLP
+    norm_eps: float = 1e-6  # of RMSNorm, inside the root
+    embedding_norm: bool = True  # RMSNorm of the stream before the first block
     qk_norm: bool = True
-    zero_init: bool = True  # output, down and unembed start at zero
+    attention_scale: float = 1.3  # of the scores, times 1/√H
+    zero_init: bool = True  # output and down, the ends of each branch, start at zero
+    zero_init_unembed: bool = True  # as far as it is not tied
     bigram_embedding: bool = True  # added to that of the token: one for each pair
     tie_embeddings: bool = False  # the unembedding is the token embedding
     logit_softcap: float = 0.0  # logits stay within ± this; 0 is off
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "context", "width", "heads", "kv_heads", "depth"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
-        for part, whole in (("heads", "width"), ("kv_heads", "heads")):
-            if getattr(self, whole) % getattr(self, part):
-                message = f"{part}={getattr(self, part)} does not divide"
-                raise ValueError(f"{message} {whole}={getattr(self, whole)}")
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                message = f"{name}={getattr(self, name)!r} must be one of"
-                raise ValueError(f"{message} {', '.join(allowed)}")
-        if not 0 <= self.dropout < 1 or self.logit_softcap < 0 or self.window < 0:
-            raise ValueError(
-                f"dropout={self.dropout} must be from 0 to below 1,"
-                f" logit_softcap={self.logit_softcap} and"
-                f" window={self.window} 0 or more"
-            )
+        check_modern_config(self)
 
 
 def causal_attention(
@@ -172,7 +193,9 @@ def causal_attention(
 
 def make_norm(config: ModernConfig) -> nn.Module:
     """LayerNorm as in lesson 07, or RMSNorm."""
-    return nn.LayerNorm(config.width) if config.norm == "layer" else RMSNorm()
+    if config.norm == "layer":
+        return nn.LayerNorm(config.width)
+    return RMSNorm(config.norm_eps)
 
 
 CosSin = tuple[Tensor, Tensor] | None  # cosines and sines (T, H), or nothing turns
@@ -208,8 +231,8 @@ class ModernAttention(nn.Module):
         rows = (config.heads + 2 * config.kv_heads) * self.head_size
         self.qkv = nn.Linear(config.width, rows, bias=False)
         self.output = nn.Linear(config.width, config.width, bias=False)
-        # Normed vectors have length √H, so scores stay within ±1.3 √H: our choice.
-        self.scale = (1.3 if config.qk_norm else 1.0) / self.head_size**0.5
+        # Normed vectors have length √H, so scores stay within ± attention_scale · √H.
+        self.scale = config.attention_scale / self.head_size**0.5
 
     def project_qkv(self, x: Tensor, rotary: CosSin) -> tuple[Tensor, Tensor, Tensor]:
         """(B, T, C) -> queries (B, N, T, H), keys and values (B, K, T, H)"""
@@ -217,7 +240,7 @@ class ModernAttention(nn.Module):
         heads = self.qkv(x).view(*x.shape[:2], N + 2 * K, self.head_size)
         queries_and_keys, values = heads.split_with_sizes((N + K, K), dim=2)
         if self.config.qk_norm:
-            queries_and_keys = rms_norm(queries_and_keys)
+            queries_and_keys = rms_norm(queries_and_keys, self.config.norm_eps)
         if rotary:
             queries_and_keys = apply_rotary(queries_and_keys, *rotary)
         queries, keys = queries_and_keys.split_with_sizes((N, K), dim=2)
@@ -279,7 +302,7 @@ class InputEmbedding(nn.Module):
     def __init__(self, config: ModernConfig) -> None:
         super().__init__()
         V, C = config.vocab_size, config.width
-        self.vocab_size, self.normed = V, config.norm == "rms"
+        self.vocab_size, self.config = V, config
         self.token_embedding = nn.Embedding(V, C)
         self.bigram_embedding = (
             nn.Embedding(V * V, C) if config.bigram_embedding else None
@@ -297,7 +320,7 @@ class InputEmbedding(nn.Module):
             x = x + self.bigram_embedding(bigrams)
         if self.position_embedding is not None:
             x = x + self.position_embedding.weight[positions]
-        return rms_norm(x) if self.normed else x
+        return rms_norm(x, self.config.norm_eps) if self.config.embedding_norm else x
 
 
 class ModernGPT(nn.Module):
@@ -353,6 +376,7 @@ def init_modern_weights(model: ModernGPT) -> None:
         for block in model.blocks:
             nn.init.zeros_(block.attention.output.weight)
             nn.init.zeros_(block.mlp.down.weight)
+    if config.zero_init_unembed:
         nn.init.zeros_(model.unembed.weight)
     if config.tie_embeddings:
         model.unembed.weight = model.input_embedding.token_embedding.weight

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from .bigram import LanguageModel
 from .cache import KVCache
 from .modern import ModernConfig, ModernGPT
-from .muon import Muon, lr_fraction, pick_train_step
+from .muon import Muon, lr_fraction, pick_fastest_train_step
 from .speed import CudaGraphStep
 from .text import random_batch
 from .training import set_learning_rate
 
 
-def interpolate_ngrams(
+def interpolate_with_shorter_context(
     counts: Tensor, shorter: Tensor, discount: float = 0.9
 ) -> Tensor:
     """Probabilities (..., V) from counts and from those of a shorter context (..., V).
@@ -152,12 +152,12 @@ class KneserNey(nn.Module):
             if fold is not None:
                 in_fold = fold[:, : contexts.size(1)] * V**length + contexts
                 counts = counts - self.per_fold[length](in_fold)
-            shorter = probabilities[:, max(0, length - 1) :]
-            probabilities[:, max(0, length - 1) :] = interpolate_ngrams(counts, shorter)
+            part = probabilities[:, max(0, length - 1) :]
+            part.copy_(interpolate_with_shorter_context(counts, part))
         return probabilities.log()
 
 
-class NGramGPT(nn.Module):
+class GPTWithNGramCounts(nn.Module):
     """A GPT that adds to an n-gram model: ids (B, T) -> logits (B, T, V)."""
 
     def __init__(self, gpt: ModernGPT, ngrams: KneserNey) -> None:
@@ -218,7 +218,7 @@ class OutOfFoldTrainingModel(nn.Module):
         """(B, T) -> logits (B, T, V)"""
         ids = self.ids[positions]
         corrupted = corrupt_ids(ids, self.noise, self.model.vocab_size)
-        if not isinstance(self.model, NGramGPT):
+        if not isinstance(self.model, GPTWithNGramCounts):
             return self.model(corrupted)
         ngrams = self.model.ngrams
         log_probabilities = ngrams(ids, positions // ngrams.fold_size)
@@ -233,7 +233,7 @@ class RaceConfig:
     shape: dict[str, Any] = field(  # of a ModernConfig
         default_factory=lambda: {"context": 1024, "window": 64}
     )
-    ngram_order: int = 6  # characters that the n-grams look back; 0: no n-grams
+    ngram_order: int = 7  # characters that the n-grams look back; 0: no n-grams
     batch_size: int = 32  # sequences a step
     sequence_length: int = 128  # of those in training
     learning_rate: float = 0.02  # Muon's, at its highest
@@ -252,18 +252,20 @@ class RaceConfig:
             message = f"decay_start={self.decay_start} must be from 0 to 1"
             raise ValueError(f"{message}, noise={self.noise} from 0 to below 1")
 
-    def build_model(self, ids: Tensor, vocab_size: int) -> ModernGPT | NGramGPT:
+    def build_model(
+        self, ids: Tensor, vocab_size: int
+    ) -> ModernGPT | GPTWithNGramCounts:
         """The model before its first step; n-grams of ids (N,) are counted."""
         gpt = ModernGPT(ModernConfig(vocab_size, **self.shape)).to(ids.device)
         if not self.ngram_order:
             return gpt
         ngrams = KneserNey(ids, vocab_size, self.ngram_order)
-        return NGramGPT(gpt, ngrams).to(ids.device)
+        return GPTWithNGramCounts(gpt, ngrams).to(ids.device)
 
 
 # By the kind of device. On a GPU the shape of Karpathy's lecture: it reads the text
 # dozens of times in a minute, so much of what it sees and computes is taken away.
-RACE_CONFIGS = {
+RACE_CONFIG_BY_DEVICE = {
     "cpu": RaceConfig(),
     "cuda": RaceConfig(
         shape={
@@ -274,6 +276,7 @@ RACE_CONFIGS = {
             "depth": 6,
             "dropout": 0.4,
         },
+        ngram_order=6,
         batch_size=64,
         sequence_length=256,
         weight_decay=0.4,
@@ -293,7 +296,7 @@ class RaceProgress:
 
 def train_for_seconds(
     config: RaceConfig,
-    model: ModernGPT | NGramGPT,
+    model: ModernGPT | GPTWithNGramCounts,
     ids: Tensor,
     seconds: float,
     seed: int = 1,
@@ -307,7 +310,7 @@ def train_for_seconds(
     start_time = time.perf_counter() if start_time is None else start_time
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    step_function, ids = pick_train_step(ids.device), ids.long()
+    step_function, ids = pick_fastest_train_step(ids.device), ids.long()
     half = torch.bfloat16 if isinstance(step_function, CudaGraphStep) else torch.float32
     trained = OutOfFoldTrainingModel(model, ids, config.noise).train()
     rate, decay = config.learning_rate, config.weight_decay
@@ -329,17 +332,19 @@ def train_for_seconds(
 
 def build_ngram_gpt(
     ngram_tokens: int = 1000, ngram_order: int = 6, **shape: Any
-) -> NGramGPT:
+) -> GPTWithNGramCounts:
     """A GPT on n-grams of as many tokens, as it is before its weights are loaded.
 
     `shape` are the fields of a `ModernConfig`, as a card has them.
     """
     gpt = ModernGPT(ModernConfig(**shape))
     ids = torch.zeros(ngram_tokens, dtype=torch.long)
-    return NGramGPT(gpt, KneserNey(ids, gpt.vocab_size, ngram_order))
+    return GPTWithNGramCounts(gpt, KneserNey(ids, gpt.vocab_size, ngram_order))
 
 
-def architecture_and_shape(model: ModernGPT | NGramGPT) -> tuple[str, dict[str, Any]]:
+def architecture_and_shape(
+    model: ModernGPT | GPTWithNGramCounts,
+) -> tuple[str, dict[str, Any]]:
     """The architecture of a model and the shape that builds it again."""
     if isinstance(model, ModernGPT):
         return "modern-gpt", asdict(model.config)

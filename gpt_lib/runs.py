@@ -26,9 +26,9 @@ from .checkpoints import (
     CheckpointError,
     LoadedModel,
     ModelCard,
-    copy_finite_weights,
+    finite_state_dict,
     load_training_state,
-    look_up,
+    look_up_by_name,
     parse_card,
     parse_model,
     read_checkpoint_files,
@@ -39,7 +39,7 @@ from .checkpoints import (
 from .data import COURSE_FOLDER
 from .device import device_info
 from .text import TOKENIZERS, Tokenizer
-from .training import OPTIMIZERS, TrainingRecord, TrainingState, estimate_loss
+from .training import OPTIMIZERS, StepRecord, TrainingState, estimate_loss
 
 RUNS = Path(os.environ.get("GPT_RUNS") or COURSE_FOLDER / "runs")
 # Windows reserves these names; a run should be copied there as it is.
@@ -70,7 +70,7 @@ def checkpoint_steps(names: Iterable[str]) -> list[int]:
 
 
 @dataclass(frozen=True)
-class CheckpointStore:
+class CheckpointFolder:
     """The checkpoints of a run, in the folder `root/name`."""
 
     name: str
@@ -101,7 +101,7 @@ class CheckpointStore:
         return self.at(self.steps()[-1])
 
 
-def best_checkpoint(store: CheckpointStore) -> Path:
+def best_checkpoint(store: CheckpointFolder) -> Path:
     """The checkpoint of the lowest validation loss; the newest if none was measured."""
     losses = {}
     for step in store.steps():
@@ -113,7 +113,7 @@ def best_checkpoint(store: CheckpointStore) -> Path:
     return store.at(min(measured, key=measured.get)) if measured else store.last()
 
 
-def prune_checkpoints(store: CheckpointStore) -> None:
+def prune_checkpoints(store: CheckpointFolder) -> None:
     """Delete all but the best and the last two; none if one of them cannot be read."""
     with suppress(CheckpointError):
         needed = {best_checkpoint(store), *map(store.at, store.steps()[-2:])}
@@ -122,7 +122,7 @@ def prune_checkpoints(store: CheckpointStore) -> None:
                 shutil.rmtree(store.at(step))
 
 
-class CheckpointWriter(CheckpointStore):
+class CheckpointWriter(CheckpointFolder):
     """A training run with a name, that can be saved and resumed."""
 
     @contextmanager
@@ -156,7 +156,7 @@ class CheckpointWriter(CheckpointStore):
         card = replace(card, step=state.step, seconds=state.seconds)
         files = {
             CARD_FILE: CARD_SCHEMA.dump_json(card, indent=1),
-            WEIGHTS_FILE: save(copy_finite_weights(model, state.step)),
+            WEIGHTS_FILE: save(finite_state_dict(model, state.step)),
             STATE_FILE: save(training_state(state)),
         }
         write_checkpoint_files(self.at(state.step), files)
@@ -182,7 +182,7 @@ def load_for_resuming(
     loaded = parse_model(folder, files, architectures, tokenizers)
     tensors, card = read_tensors(folder, files, STATE_FILE), loaded.card
     try:
-        look_up("optimizer", card.training.optimizer, optimizers)
+        look_up_by_name("optimizer", card.training.optimizer, optimizers)
     except ValueError as error:
         raise CheckpointError(f"{folder / CARD_FILE}: {error}") from None
     loaded.model.to(device)
@@ -193,14 +193,14 @@ def load_for_resuming(
 
 
 def checkpointed(
-    records: Iterable[TrainingRecord],
+    records: Iterable[StepRecord],
     run: CheckpointWriter,
     model: nn.Module,
     state: TrainingState,
     card: ModelCard,
     validation_ids: Tensor,
     fraction: float = 0.01,
-) -> Iterator[TrainingRecord]:
+) -> Iterator[StepRecord]:
     """Passes records through and saves the run.
 
     At the first record, the last, on close, and in between while all saving, with the

@@ -162,7 +162,7 @@ def attention_times(
     }
 
 
-def pick_attention(
+def pick_fastest_attention(
     shape: tuple[int, int, int, int], device: torch.device, dtype: torch.dtype
 ) -> str:
     """The faster of `ATTENTIONS` on this device, as measured now."""
@@ -262,7 +262,9 @@ class MasterWeightStep:
     def __post_init__(self) -> None:
         if self.precision not in (torch.float32, torch.bfloat16):
             message = f"precision={self.precision} must be float32 or bfloat16"
-            raise ValueError(f"{message}: float16 needs the scaler of TrainStep")
+            raise ValueError(
+                f"{message}: float16 needs the scaler of MixedPrecisionStep"
+            )
 
     def backward(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         """Set the gradients of the weights; returns the loss on x and y (B, T)."""

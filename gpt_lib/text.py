@@ -131,23 +131,34 @@ class TextDecoder:
         return self.utf8.decode(b"", final=True)
 
 
+SPLIT = "85/5/10"  # per cent of a text for training, validation and test
+
+
 def train_validation_test_split(
-    ids: Tensor, context: int = 1
+    ids: Tensor, context: int = 1, split: str = SPLIT
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The first 90 % of ids (N,) for training; the rest is validation and test part.
+    """Ids (N,) for training, for validation and for the test.
+
+    Validation is the beginning of the text, the test its end; training is what lies
+    between. With 0 per cent for validation, as in runs of before, the test part is
+    used for it.
 
     Raises:
         ValueError: a part is shorter than a window of `context` ids and a target.
     """
-    cut = int(0.9 * len(ids))
-    train, held_out = ids[:cut], ids[cut:]
-    if min(len(train), len(held_out)) < context + 1:
+    for_training, for_validation, _ = map(int, split.split("/"))
+    begin = len(ids) * for_validation // 100
+    end = len(ids) * (for_training + for_validation) // 100
+    validation, train, test = ids[:begin], ids[begin:end], ids[end:]
+    validation = validation if for_validation else test
+    if min(len(train), len(validation), len(test)) < context + 1:
+        percent = for_validation or 100 - for_training
         raise ValueError(
-            f"a text of {len(ids)} ids leaves {len(held_out)} for validation,"
+            f"a text of {len(ids)} ids leaves {len(validation)} for validation,"
             f" and a context of {context} needs {context + 1}: give a text of at least"
-            f" {10 * (context + 1)} ids, or a smaller context"
+            f" {-(-100 * (context + 1) // percent)} ids, or a smaller context"
         )
-    return train, held_out, held_out
+    return train, validation, test
 
 
 def inputs_and_targets(window: Tensor) -> tuple[Tensor, Tensor]:

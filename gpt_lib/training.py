@@ -73,7 +73,7 @@ class TrainingConfig:
     batch_size: int = 32  # windows per step, B
     context: int = 64  # their length T, for models that read any length
     learning_rate: float = 1e-3  # the highest
-    warmup_steps: int = 100  # from zero to the highest learning rate
+    warmup_steps: int = 100  # before the one at the highest learning rate
     final_lr_fraction: float = 0.1  # of the highest learning rate, at the last step
     weight_decay: float = 0.1
     max_grad_norm: float = 1.0  # a gradient with a larger norm is scaled down to it
@@ -91,19 +91,24 @@ class TrainingConfig:
         for name in ("learning_rate", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)} must be above 0")
-        if not 0 <= self.warmup_steps < self.steps:
+        # One step is at the highest rate, and the last at the lowest.
+        if not 0 <= self.warmup_steps < max(1, self.steps - 1):
             raise ValueError(
-                f"warmup_steps={self.warmup_steps} must be 0 or more,"
-                f" and below steps={self.steps}"
+                f"warmup_steps={self.warmup_steps} must be 0 or more, and at most"
+                f" {max(0, self.steps - 2)}, two fewer than steps={self.steps}"
             )
 
 
 def learning_rate(step: int, config: TrainingConfig) -> float:
-    """The learning rate of step 0, 1, …: a linear warm-up, then half a cosine."""
+    """The learning rate of step 0, 1, …: a linear warm-up, then half a cosine.
+
+    Step `warmup_steps` alone has the highest rate; the last, and any after it, the
+    lowest.
+    """
     if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
+        return config.learning_rate * (step + 1) / (config.warmup_steps + 1)
     decay_steps = max(1, config.steps - 1 - config.warmup_steps)
-    progress = (step - config.warmup_steps) / decay_steps  # 0 … 1
+    progress = min(1.0, (step - config.warmup_steps) / decay_steps)  # 0 … 1
     cosine = (1 + math.cos(math.pi * progress)) / 2  # 1 … 0
     fraction = config.final_lr_fraction + (1 - config.final_lr_fraction) * cosine
     return config.learning_rate * fraction
@@ -128,7 +133,7 @@ def eval_mode(model: LanguageModel) -> Iterator[None]:
         model.train(was_training)
 
 
-def validation_loss(model: LanguageModel, ids: Tensor, context: int = 256) -> float:
+def evaluate_loss(model: LanguageModel, ids: Tensor, context: int = 256) -> float:
     """The mean loss over every target of ids (N,), in nats per token.
 
     Reads windows of the model's own context, or of `context` if it reads any length.
@@ -162,7 +167,7 @@ def estimate_loss(model: LanguageModel, ids: Tensor, config: TrainingConfig) -> 
 
 
 @dataclass(frozen=True)
-class TrainingRecord:
+class StepRecord:
     """The state of a training run before its step number `step` of `steps`."""
 
     step: int
@@ -233,7 +238,7 @@ def train(
     config: TrainingConfig = TrainingConfig(),
     state: TrainingState | None = None,
     step_function: StepFunction = training_step,
-) -> Iterator[TrainingRecord]:
+) -> Iterator[StepRecord]:
     """Train `model` in place on ids (N,); a generator of records.
 
     Continues from `state` if given; each step is made by `step_function`. The last
@@ -264,4 +269,4 @@ def train(
         state.seconds += time.perf_counter() - start
         if record:
             past = step, config.steps, state.step * x.numel(), state.seconds, rate
-            yield TrainingRecord(*past, *numbers, *losses)
+            yield StepRecord(*past, *numbers, *losses)

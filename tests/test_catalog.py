@@ -10,53 +10,55 @@ from safetensors.torch import load, save
 from gpt_lib import catalog
 from gpt_lib.attention import future_leak
 from gpt_lib.bigram import stream_text
-from gpt_lib.cache import CachedReader, PackedReader
+from gpt_lib.cache import CachedReader, PackedWeightsReader
 from gpt_lib.checkpoints import (
     WEIGHTS_FILE,
     CheckpointError,
     ModelCard,
-    build,
+    build_architecture,
     read_checkpoint_files,
     write_checkpoint_files,
 )
 from gpt_lib.data import PUBLIC_TEXTS, load_corpus
 from gpt_lib.generation import TextGenerator
 from gpt_lib.runs import CheckpointWriter
-from gpt_lib.training import TrainingConfig, TrainingState, validation_loss
+from gpt_lib.training import TrainingConfig, TrainingState, evaluate_loss
 
 CONFIG = TrainingConfig(steps=3, warmup_steps=1, batch_size=4, evaluation_batches=1)
 
 # Recipes
 
 
-@pytest.mark.parametrize("name", catalog.RECIPES)
+@pytest.mark.parametrize("name", catalog.TRAINING_RECIPES)
 def test_every_recipe_builds_a_model_and_names_an_optimizer(name):
     model = catalog.build_model(name, 11)
     assert model.vocab_size == 11
-    recipe = catalog.recipe(name)
+    recipe = catalog.find_recipe(name)
     assert recipe.architecture in catalog.ARCHITECTURES
     state = TrainingState.start(model, recipe.training, catalog.OPTIMIZERS)
     assert state.step == 0
 
 
 def test_one_name_is_one_thing():
-    assert {*catalog.SHIPPED_MODEL_NAMES, *catalog.LADDER} <= set(catalog.RECIPES)
+    assert {*catalog.SHIPPED_MODEL_NAMES, *catalog.LADDER} <= set(
+        catalog.TRAINING_RECIPES
+    )
     with pytest.raises(ValueError, match=r"no preset 'huge': there are bigram, aver"):
-        catalog.recipe("huge")
+        catalog.find_recipe("huge")
 
 
 def test_a_shape_can_be_changed_where_the_architecture_has_the_field():
-    shape = catalog.model_shape("cpu", 65, width=32, depth=1)
+    shape = catalog.shape_from_recipe("cpu", 65, width=32, depth=1)
     assert (shape["vocab_size"], shape["width"], shape["depth"]) == (65, 32, 1)
     with pytest.raises(ValueError, match=r"one-block has no depth: it has context, wi"):
-        catalog.model_shape("block", 65, depth=2)
+        catalog.shape_from_recipe("block", 65, depth=2)
     with pytest.raises(ValueError, match=r"bigram has no width: it has nothing to ch"):
-        catalog.model_shape("bigram", 65, width=2)
+        catalog.shape_from_recipe("bigram", 65, width=2)
 
 
 def test_a_modern_shape_fits_the_heads_and_the_vocabulary():
     for vocab_size, has_bigrams in ((65, True), (3000, False)):
-        shape = catalog.model_shape("modern", vocab_size, heads=1)
+        shape = catalog.shape_from_recipe("modern", vocab_size, heads=1)
         assert (shape["kv_heads"], shape["bigram_embedding"]) == (1, has_bigrams)
 
 
@@ -64,7 +66,7 @@ def test_a_modern_shape_fits_the_heads_and_the_vocabulary():
 
 
 def test_the_folder_holds_what_has_a_recipe_and_is_small():
-    assert set(catalog.SHIPPED_MODEL_NAMES) <= set(catalog.RECIPES)
+    assert set(catalog.SHIPPED_MODEL_NAMES) <= set(catalog.TRAINING_RECIPES)
     assert {path.name for path in catalog.SHIPPED_MODELS_FOLDER.iterdir()} == {
         *catalog.SHIPPED_MODEL_NAMES
     }
@@ -76,10 +78,10 @@ def test_the_folder_holds_what_has_a_recipe_and_is_small():
 
 @pytest.mark.parametrize("name", catalog.SHIPPED_MODEL_NAMES)
 def test_a_card_says_how_its_model_was_trained(name):
-    card, recipe = catalog.load(name).card, catalog.recipe(name)
+    card, recipe = catalog.load(name).card, catalog.find_recipe(name)
     assert card.architecture == recipe.architecture
     assert card.training == recipe.training
-    assert card.shape == {"vocab_size": 65, **recipe.shape}
+    assert card.shape == catalog.shape_from_recipe(name, 65)
     assert card.text_sha256 == PUBLIC_TEXTS["tinyshakespeare"].sha256
     assert card.step == card.training.steps
     assert card.seconds > 1
@@ -91,10 +93,11 @@ def test_a_card_says_how_its_model_was_trained(name):
 def test_its_loss_is_what_the_card_says_and_it_sees_no_future(name, device):
     model, tokenizer, card = catalog.load(name)
     assert not model.training
-    ids = load_corpus(card.text, tokenizer).validation.to(device)
-    loss = validation_loss(model.to(device), ids)
-    assert loss == pytest.approx(card.validation_loss, abs=1e-3)
-    assert future_leak(model, ids[None, :24].long()) < 1e-4
+    corpus = load_corpus(card.text, tokenizer, split=card.split).to(device)
+    model = model.to(device)
+    losses = [evaluate_loss(model, ids) for ids in (corpus.validation, corpus.test)]
+    assert losses == pytest.approx([card.validation_loss, card.test_loss], abs=1e-3)
+    assert future_leak(model, corpus.test[None, :24].long()) < 1e-4
 
 
 def test_it_writes_words():
@@ -114,7 +117,7 @@ def test_a_wheel_has_the_models_in_the_package(tmp_path, is_clone):
 
 def test_a_cache_makes_a_text_faster_and_changes_nothing():
     generator = catalog.load_text_generator("shakespeare")
-    assert generator.make_reader is PackedReader
+    assert generator.make_reader is PackedWeightsReader
     assert catalog.load_text_generator("block").make_reader is None
     assert catalog.CACHED_READERS["ngram-gpt"] is CachedReader
     plain = TextGenerator(generator.model, generator.tokenizer)
@@ -151,7 +154,9 @@ def test_missing_files_are_named(tiny_folder):
 
 def test_weights_of_another_shape_are_an_error(tiny_folder):
     shape = {"vocab_size": 3, "context": 16, "width": 8, "heads": 2, "depth": 1}
-    catalog.save_model(tiny_folder, build("gpt", shape), make_card("gpt", shape))
+    catalog.save_model(
+        tiny_folder, build_architecture("gpt", shape), make_card("gpt", shape)
+    )
     assert catalog.load("tiny").model.config.width == 8
     files = read_checkpoint_files(tiny_folder)
     weights = load(files[WEIGHTS_FILE]) | {"embed.weight": torch.zeros(3, 9)}
@@ -166,7 +171,7 @@ def test_weights_of_another_shape_are_an_error(tiny_folder):
 
 def make_run(name, root):
     card = make_card("bigram", {"vocab_size": 3})
-    model = build(card.architecture, card.shape)
+    model = build_architecture(card.architecture, card.shape)
     run, state = CheckpointWriter(name, root), TrainingState.start(model, CONFIG)
     for step, loss in enumerate([2.0, 1.0, 3.0], 1):
         state.step = step
@@ -208,7 +213,7 @@ def test_one_damaged_run_does_not_take_the_others_along(tmp_path, capsys):
     run = make_run("bad", tmp_path)
     for step in run.steps():
         (run.at(step) / WEIGHTS_FILE).write_bytes(b"")
-    assert list(catalog.text_generators(tmp_path)) == [
+    assert list(catalog.load_all_text_generators(tmp_path)) == [
         *catalog.SHIPPED_MODEL_NAMES,
         "apple",
     ]

@@ -126,7 +126,9 @@ def head_inputs() -> list[tuple]:
     ]
 
 
-def head_with_scale(scale: float, x: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def head_output_with_divisor(
+    scale: float, x: Tensor, q: Tensor, k: Tensor, v: Tensor
+) -> Tensor:
     """A head whose scores are divided by `scale`."""
     return masked_softmax((x @ q) @ (x @ k).mT / scale) @ (x @ v)
 
@@ -136,18 +138,20 @@ head = Exercise(
     inputs=head_inputs,
     mistakes={
         "scaled by the model width": (
-            lambda x, query, key, value: head_with_scale(
+            lambda x, query, key, value: head_output_with_divisor(
                 x.size(-1) ** 0.5, x, query, key, value
             ),
             "You divided by the root of the model's width C. The dot product runs over"
             " the head size H: `key.size(1)`.",
         ),
         "no root": (
-            lambda x, query, key, value: head_with_scale(1.0, x, query, key, value),
+            lambda x, query, key, value: head_output_with_divisor(
+                1.0, x, query, key, value
+            ),
             "Your scores are not divided by the root of H.",
         ),
         "scaled by length": (
-            lambda x, query, key, value: head_with_scale(
+            lambda x, query, key, value: head_output_with_divisor(
                 x.size(1) ** 0.5, x, query, key, value
             ),
             "You divided by the root of T. How loud a score is depends on the head size"

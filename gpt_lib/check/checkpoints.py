@@ -121,7 +121,7 @@ def after_each_cut(
     return sorted(contents)
 
 
-def reference_save(disk: FailingDisk, data: str) -> None:
+def reference_save_atomically(disk: FailingDisk, data: str) -> None:
     """Solution: write under another name, then rename."""
     disk.write("model.new", data)
     disk.rename("model.new", "model")
@@ -156,8 +156,8 @@ def mistake_copy_over(disk: FailingDisk, data: str) -> None:
     disk.delete("model.new")
 
 
-save = Exercise(
-    solution=reference_save,
+save_atomically = Exercise(
+    solution=reference_save_atomically,
     inputs=lambda: [("new model",)],
     mistakes={
         "in place": (

@@ -21,7 +21,7 @@ def piece_index_at(bar: Tensor, u: Tensor | float) -> Tensor:
     return (ends <= u[..., None] * ends[..., -1:]).sum(dim=-1)
 
 
-def reference_sample(
+def reference_sample_at_uniform(
     probabilities: Tensor, u: Tensor | float, descending: bool = True, early: int = 0
 ) -> Tensor:
     """Solution: the id whose piece of the bar holds u, the likeliest piece first."""
@@ -35,8 +35,8 @@ def mistake_rank_not_id(probabilities: Tensor, u: Tensor | float) -> Tensor:
     return piece_index_at(probabilities.sort(dim=-1, descending=True).values, u)
 
 
-sample = Exercise(
-    solution=reference_sample,
+sample_at_uniform = Exercise(
+    solution=reference_sample_at_uniform,
     inputs=lambda: [
         (torch.tensor([0.2, 0.5, 0.3]), 0.1),
         (torch.tensor([0.2, 0.5, 0.3]), 0.6),
@@ -54,13 +54,15 @@ sample = Exercise(
             "Your bar is in the order of the ids. Sort it first, likeliest first.",
         ),
         "rising": (
-            lambda probabilities, u: reference_sample(
+            lambda probabilities, u: reference_sample_at_uniform(
                 probabilities, u, descending=False
             ),
             "Your bar begins with the least likely. `descending=True`.",
         ),
         "one too early": (
-            lambda probabilities, u: reference_sample(probabilities, u, early=1),
+            lambda probabilities, u: reference_sample_at_uniform(
+                probabilities, u, early=1
+            ),
             "One too early: the token is the first whose end lies beyond u.",
         ),
         "always the likeliest": (
@@ -69,7 +71,7 @@ sample = Exercise(
         ),
     },
     praise="each token owns its share of the bar.",
-    part="sample",
+    part="sample_at_uniform",
     observe=lambda function, args: int(function(*args)),
 )
 
@@ -255,14 +257,16 @@ penalize_repetition = Exercise(
 )
 
 
-def reference_same_draw(logits: Tensor, u: float) -> tuple[int, int]:
+def reference_ids_at_same_uniform(logits: Tensor, u: float) -> tuple[int, int]:
     """Solution: where u lands at temperature 0.2, and where with top-p 0.5."""
     return ids_at_same_u(logits / 0.2, reference_keep_top_p(logits, 0.5), u)
 
 
 def ids_at_same_u(cold: Tensor, cut: Tensor, u: float) -> tuple[int, int]:
     """The ids on which the same u lands in two rows of logits."""
-    first, second = (reference_sample(row.softmax(-1), u).item() for row in (cold, cut))
+    first, second = (
+        reference_sample_at_uniform(row.softmax(-1), u).item() for row in (cold, cut)
+    )
     return first, second
 
 
@@ -271,7 +275,7 @@ def mistake_min_p_instead(logits: Tensor) -> Tensor:
     return logits.masked_fill(logits < logits.max() - math.log(2), -torch.inf)
 
 
-def same_draw_inputs() -> list[tuple]:
+def ids_at_same_uniform_inputs() -> list[tuple]:
     """An open choice, a coin toss and a certainty, each with some random numbers."""
     opening = torch.tensor([0.05, 0.14, 0.12, 0.1, 0.08, 0.07, 0.09, 0.35]).log()
     toss = torch.tensor([0.4, 0.59, 0.01]).log()
@@ -283,9 +287,9 @@ def same_draw_inputs() -> list[tuple]:
     ]  # fmt: skip
 
 
-same_draw = Exercise(
-    solution=reference_same_draw,
-    inputs=same_draw_inputs,
+ids_at_same_uniform = Exercise(
+    solution=reference_ids_at_same_uniform,
+    inputs=ids_at_same_uniform_inputs,
     mistakes={
         "one after the other": (
             lambda logits, u: ids_at_same_u(
@@ -301,7 +305,7 @@ same_draw = Exercise(
             "You multiplied by 0.2: that is temperature 5. Divide.",
         ),
         "swapped": (
-            lambda logits, u: reference_same_draw(logits, u)[::-1],
+            lambda logits, u: reference_ids_at_same_uniform(logits, u)[::-1],
             "First the temperature, then top-p.",
         ),
         "compared": (

@@ -54,7 +54,7 @@ ngram_ids = Exercise(
 )
 
 
-def reference_interpolate_ngrams(
+def reference_interpolate_with_shorter_context(
     counts: Tensor, shorter: Tensor, discount: float = 0.9
 ) -> Tensor:
     """Solution: what is taken from the counts goes to the shorter context."""
@@ -93,7 +93,7 @@ def mistake_discounted_below_zero(
     return torch.where(total > 0, probabilities / total.clamp(min=1), shorter)
 
 
-def mistake_discount_lost(
+def mistake_discount_not_passed_on(
     counts: Tensor, shorter: Tensor, discount: float = 0.9
 ) -> Tensor:
     """Mistake: the discount is lost."""
@@ -108,11 +108,13 @@ def mistake_zero_where_never_seen(
     """Mistake: a context that was never seen is not left to the shorter one."""
     is_known = counts.sum(-1, keepdim=True) > 0
     return torch.where(
-        is_known, reference_interpolate_ngrams(counts, shorter, discount), 0.0
+        is_known,
+        reference_interpolate_with_shorter_context(counts, shorter, discount),
+        0.0,
     )
 
 
-def interpolate_ngrams_inputs() -> list[tuple[Tensor, Tensor, float]]:
+def interpolate_with_shorter_context_inputs() -> list[tuple[Tensor, Tensor, float]]:
     """Counts of three characters after seen and unseen contexts."""
     shorter = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.2, 0.5, 0.3]])
     counts = torch.tensor([[8.0, 2, 0], [0, 1, 0], [0, 0, 0]])
@@ -123,9 +125,9 @@ def interpolate_ngrams_inputs() -> list[tuple[Tensor, Tensor, float]]:
     ]
 
 
-interpolate_ngrams = Exercise(
-    solution=reference_interpolate_ngrams,
-    inputs=interpolate_ngrams_inputs,
+interpolate_with_shorter_context = Exercise(
+    solution=reference_interpolate_with_shorter_context,
+    inputs=interpolate_with_shorter_context_inputs,
     mistakes={
         "not taken": (
             mistake_discount_not_taken,
@@ -141,7 +143,7 @@ interpolate_ngrams = Exercise(
             "A character that was never counted has nothing to give: not below 0.",
         ),
         "nothing given": (
-            mistake_discount_lost,
+            mistake_discount_not_passed_on,
             "The discount is lost: the probabilities sum to less than 1."
             " Hand it to the shorter context.",
         ),
@@ -151,7 +153,7 @@ interpolate_ngrams = Exercise(
         ),
     },
     praise="what was taken is handed on, and the probabilities sum to 1.",
-    part="interpolate_ngrams",
+    part="interpolate_with_shorter_context",
 )
 
 

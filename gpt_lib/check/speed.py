@@ -10,21 +10,21 @@ from torch.nn.functional import cross_entropy
 from gpt_lib.check.exercise import Exercise
 
 
-def reference_intensity(n: int, k: int, m: int, size: int) -> float:
+def reference_arithmetic_intensity(n: int, k: int, m: int, size: int) -> float:
     """Solution: two operations a product, three matrices moved."""
     return 2 * n * k * m / (size * (n * k + k * m + n * m))
 
 
-intensity = Exercise(
-    solution=reference_intensity,
+arithmetic_intensity = Exercise(
+    solution=reference_arithmetic_intensity,
     inputs=lambda: [(768, 128, 512, 4), (1, 128, 512, 2), (64, 64, 64, 4)],
     mistakes={
         "half the operations": (
-            lambda n, k, m, size: reference_intensity(n, k, m, size) / 2,
+            lambda n, k, m, size: reference_arithmetic_intensity(n, k, m, size) / 2,
             "Each product is also added to a sum: two operations, not one.",
         ),
         "numbers, not bytes": (
-            lambda n, k, m, size: reference_intensity(n, k, m, 1),
+            lambda n, k, m, size: reference_arithmetic_intensity(n, k, m, 1),
             "You counted numbers; each has `size` bytes.",
         ),
         "result not written": (
@@ -32,7 +32,7 @@ intensity = Exercise(
             "The result moves as well: n · m numbers are written.",
         ),
         "bits": (
-            lambda n, k, m, size: reference_intensity(n, k, m, 8 * size),
+            lambda n, k, m, size: reference_arithmetic_intensity(n, k, m, 8 * size),
             "`size` is in bytes already, not in bits.",
         ),
         "only the table": (
@@ -44,13 +44,13 @@ intensity = Exercise(
 )
 
 
-def reference_round_to_bfloat16(pattern: int) -> int:
+def reference_round_bits_to_bfloat16(pattern: int) -> int:
     """Solution: to the nearest, and half way to the even one."""
     upper, lower = pattern >> 16, pattern & 0xFFFF
     return upper + (lower > 0x8000 or (lower == 0x8000 and upper % 2 == 1))
 
 
-def round_to_bfloat16_inputs() -> list[tuple[int]]:
+def round_bits_to_bfloat16_inputs() -> list[tuple[int]]:
     """The bits of some numbers, among them ties to both sides."""
     numbers = (1.0, 3.14159274, -0.1, 1e-30)
     patterns = [struct.unpack(">I", struct.pack(">f", n))[0] for n in numbers]
@@ -58,9 +58,9 @@ def round_to_bfloat16_inputs() -> list[tuple[int]]:
     return [(pattern,) for pattern in (*patterns, *ties)]
 
 
-round_to_bfloat16 = Exercise(
-    solution=reference_round_to_bfloat16,
-    inputs=round_to_bfloat16_inputs,
+round_bits_to_bfloat16 = Exercise(
+    solution=reference_round_bits_to_bfloat16,
+    inputs=round_bits_to_bfloat16_inputs,
     mistakes={
         "cut off": (
             lambda pattern: pattern >> 16,

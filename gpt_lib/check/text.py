@@ -47,29 +47,40 @@ inputs_and_targets = Exercise(
 
 
 def reference_train_validation_test_split(
-    ids: Tensor, context: int = 1
+    ids: Tensor, context: int = 1, split: str = "85/5/10"
 ) -> TrainValidationTest:
-    """Solution: one cut at nine tenths; a text that is too short is an error."""
-    cut = int(0.9 * len(ids))
-    if min(cut, len(ids) - cut) < context + 1:
+    """Solution: two cuts; a text that is too short is an error."""
+    training, validation, _ = map(int, split.split("/"))
+    begin = len(ids) * validation // 100
+    end = len(ids) * (training + validation) // 100
+    held_out = ids[:begin] if validation else ids[end:]
+    if len(held_out) < context + 1:
+        percent = validation or 100 - training
         raise ValueError(
-            f"a text of {len(ids)} ids leaves {len(ids) - cut} for validation,"
+            f"a text of {len(ids)} ids leaves {len(held_out)} for validation,"
             f" and a context of {context} needs {context + 1}: give a text of at least"
-            f" {10 * (context + 1)} ids, or a smaller context"
+            f" {-(-100 * (context + 1) // percent)} ids, or a smaller context"
         )
-    return ids[:cut], ids[cut:], ids[cut:]
+    return ids[begin:end], held_out, ids[end:]
 
 
 def mistake_hold_out_every_tenth(ids: Tensor, context: int = 1) -> TrainValidationTest:
     """Mistake: the ids held out are neighbours of those in training."""
     held_out = torch.arange(len(ids)) % 10 == 9
-    return ids[~held_out], ids[held_out], ids[held_out]
+    half = held_out.sum() // 2
+    return ids[~held_out], ids[held_out][:half], ids[held_out][half:]
 
 
 def mistake_hold_out_too_little(ids: Tensor, context: int = 1) -> TrainValidationTest:
-    """Mistake: the first id after the cut is in no part."""
+    """Mistake: the first id after each cut is in no part."""
     train, validation, test = reference_train_validation_test_split(ids)
-    return train, validation[1:], test[1:]
+    return train[1:], validation, test[1:]
+
+
+def mistake_one_part_for_both(ids: Tensor, context: int = 1) -> TrainValidationTest:
+    """Mistake: the validation part is the test part."""
+    cut = len(ids) * 90 // 100
+    return ids[:cut], ids[cut:], ids[cut:]
 
 
 def mistake_train_on_everything(ids: Tensor, context: int = 1) -> TrainValidationTest:
@@ -88,32 +99,38 @@ train_validation_test_split = Exercise(
         ),
         "swapped": (
             lambda ids, context=1: reference_train_validation_test_split(ids)[::-1],
-            "The parts are swapped: the long one, for training, comes first.",
+            "The parts are swapped: return the long one, for training, first.",
         ),
-        "a tenth for training": (
+        "validation before the test": (
             lambda ids, context=1: (
-                ids[: len(ids) // 10],
-                ids[len(ids) // 10 :],
-                ids[len(ids) // 10 :],
+                ids[: len(ids) * 85 // 100],
+                ids[len(ids) * 85 // 100 : len(ids) * 90 // 100],
+                ids[len(ids) * 90 // 100 :],
             ),
-            "You train on a tenth and validate on the rest: it is the other way round.",
+            "Your validation part stands right before the test part, so the acts that"
+            " lead to the test are not read: take the first 5 % of the text for it.",
+        ),
+        "one part for both": (
+            mistake_one_part_for_both,
+            "One part serves for validation and for the test: what you choose by is"
+            " then what you report.",
         ),
         "every tenth": (
             mistake_hold_out_every_tenth,
             "Every tenth character is hidden between two visible neighbours, which give"
-            " it away. Hide one long piece at the end instead.",
+            " it away. Hide long pieces at the end instead.",
         ),
         "one lost": (
             mistake_hold_out_too_little,
-            "One character is in no part. The slices `[:cut]` and `[cut:]` meet.",
+            "A character after each cut is in no part: where one slice ends, the next"
+            " begins.",
         ),
         "no test": (
             lambda ids, context=1: reference_train_validation_test_split(ids)[:2],
-            "The third part is missing: return the last tenth twice, for validation and"
-            " for the test.",
+            "The third part is missing: return training, validation and test.",
         ),
     },
-    praise="the parts meet, training shares nothing, and the exam stays unseen.",
+    praise="the parts meet and share nothing, and the exam stays unseen.",
     part="train_validation_test_split",
 )
 

@@ -18,13 +18,13 @@ Config = SimpleNamespace  # in place of a TrainingConfig: it has the same fields
 def decay_progress(step: int, config: Config) -> float:
     """0 at the end of the warm-up, 1 at the last step."""
     decay_steps = max(1, config.steps - 1 - config.warmup_steps)
-    return (step - config.warmup_steps) / decay_steps
+    return min(1.0, (step - config.warmup_steps) / decay_steps)
 
 
 def reference_learning_rate(step: int, config: Config) -> float:
     """Solution: linear warm-up, then half a cosine down to a fraction."""
     if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
+        return config.learning_rate * (step + 1) / (config.warmup_steps + 1)
     progress = decay_progress(step, config)
     cosine = (1 + math.cos(math.pi * progress)) / 2
     fraction = config.final_lr_fraction + (1 - config.final_lr_fraction) * cosine
@@ -62,10 +62,17 @@ def mistake_linear_decay(step: int, config: Config) -> float:
     return config.learning_rate * (1 - (1 - config.final_lr_fraction) * progress)
 
 
+def mistake_two_steps_at_the_peak(step: int, config: Config) -> float:
+    """Mistake: the last step of the warm-up has the highest rate already."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    return reference_learning_rate(step, config)
+
+
 def mistake_warmup_from_zero(step: int, config: Config) -> float:
     """Mistake: step 0 has learning rate 0."""
     if step < config.warmup_steps:
-        return config.learning_rate * step / config.warmup_steps
+        return config.learning_rate * step / (config.warmup_steps + 1)
     return reference_learning_rate(step, config)
 
 
@@ -97,6 +104,11 @@ learning_rate = Exercise(
         "cold start": (
             mistake_warmup_from_zero,
             "Step 0 has rate 0, so the first batch is read for nothing: use step + 1.",
+        ),
+        "two at the peak": (
+            mistake_two_steps_at_the_peak,
+            "Two steps have the highest rate: the warm-up ends one step before it, so"
+            " divide by warmup_steps + 1.",
         ),
         "constant": (
             lambda step, config: reference_learning_rate(
@@ -237,9 +249,7 @@ def window_sums(model: nn.Module, ids: Tensor, context: int) -> list[tuple[float
     return sums
 
 
-def reference_validation_loss(
-    model: nn.Module, ids: Tensor, context: int = 256
-) -> float:
+def reference_evaluate_loss(model: nn.Module, ids: Tensor, context: int = 256) -> float:
     """Solution: the sum over all windows, divided once, with dropout off."""
     was_training = model.training
     sums = window_sums(model.eval(), ids, model.context or context)
@@ -261,7 +271,7 @@ def mistake_skip_last_window(
 ) -> float:
     """Mistake: only full windows are read."""
     count = (len(ids) - 1) // context  # of full windows
-    return reference_validation_loss(model, ids[: count * context + 1], context)
+    return reference_evaluate_loss(model, ids[: count * context + 1], context)
 
 
 def mistake_keep_dropout_on(model: nn.Module, ids: Tensor, context: int = 256) -> float:
@@ -274,7 +284,7 @@ def mistake_read_as_one_window(
     model: nn.Module, ids: Tensor, context: int = 256
 ) -> float:
     """Mistake: everything is read as one window."""
-    return reference_validation_loss(model, ids, len(ids))
+    return reference_evaluate_loss(model, ids, len(ids))
 
 
 def mistake_lose_boundary_targets(
@@ -287,8 +297,8 @@ def mistake_lose_boundary_targets(
     return sum(total for total, _ in pairs) / sum(count for _, count in pairs)
 
 
-validation_loss = Exercise(
-    solution=reference_validation_loss,
+evaluate_loss = Exercise(
+    solution=reference_evaluate_loss,
     inputs=lambda: [
         (ToyModel(), torch.tensor([0, 1, 2, 3, 4, 3, 1, 0, 2, 2, 4]), 4),
         (ToyModel(), torch.arange(24) % 5, 8),
@@ -320,7 +330,7 @@ validation_loss = Exercise(
         ),
     },
     praise="every target once, each with the same weight, and no chance in it.",
-    part="validation_loss",
+    part="evaluate_loss",
 )
 
 

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from gpt_lib.cli.options import (
-    Device,
-    Seed,
+    DeviceOption,
+    SeedOption,
     call_with_short_errors,
     runs_folder,
     set_device_variable,
@@ -19,8 +19,8 @@ def chat(
         str, typer.Argument(help="a name from: gpt-lib models")
     ] = "shakespeare",
     length: Annotated[int, typer.Option(min=1, help="tokens an answer")] = 300,
-    seed: Seed = 1,
-    device: Device = None,
+    seed: SeedOption = 1,
+    device: DeviceOption = None,
 ) -> None:
     """Talk to a model in the terminal; /help there says what it can do."""
     set_device_variable(device)

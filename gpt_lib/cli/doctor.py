@@ -2,10 +2,10 @@
 
 import typer
 
-from gpt_lib.cli.options import Device, exit_exception, runs_folder
+from gpt_lib.cli.options import DeviceOption, exit_exception, runs_folder
 
 
-def doctor(device: Device = None) -> None:
+def doctor(device: DeviceOption = None) -> None:
     """Is this machine right? What computes, and does it agree with the CPU?"""
     from gpt_lib.device import (
         available_devices,

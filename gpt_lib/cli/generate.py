@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpt_lib.cli.options import (
-    Device,
-    Model,
-    Seed,
+    DeviceOption,
+    ModelOption,
+    SeedOption,
     call_with_short_errors,
     runs_folder,
     set_device_variable,
@@ -28,9 +28,9 @@ def generate(
             help=r"what comes before; \n is a new line  [default: standard input]"
         ),
     ] = None,
-    model: Model = "shakespeare",
+    model: ModelOption = "shakespeare",
     length: Annotated[int, typer.Option(min=0, help="tokens to write")] = 300,
-    seed: Seed = 1,
+    seed: SeedOption = 1,
     stop: Annotated[str, typer.Option(help="end when this text is complete")] = "",
     temperature: Annotated[
         float,
@@ -63,7 +63,7 @@ def generate(
     as_json: Annotated[
         bool, typer.Option("--json", help="text, probabilities and settings")
     ] = False,
-    device: Device = None,
+    device: DeviceOption = None,
 ) -> None:
     """Generate text after a prompt."""
     set_device_variable(device)

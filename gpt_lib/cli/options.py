@@ -7,18 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
+INTERRUPTED_EXIT_CODE = 130  # what a shell says of a program that Ctrl-C ended
 
-Device = Annotated[
+DeviceOption = Annotated[
     str | None,
     typer.Option(
         envvar="GPT_DEVICE", help="cpu, cuda or mps  [default: the best that works]"
     ),
 ]
-Model = Annotated[
+ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="a name from: gpt-lib models")
 ]
-Seed = Annotated[
+SeedOption = Annotated[
     int, typer.Option(min=0, max=2**31 - 1, help="the same seed writes the same text")
 ]
 

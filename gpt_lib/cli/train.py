@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from gpt_lib.cli.options import (
-    INTERRUPTED,
-    Device,
+    INTERRUPTED_EXIT_CODE,
+    DeviceOption,
     call_with_short_errors,
     runs_folder,
     set_device_variable,
@@ -86,7 +86,7 @@ def train(
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**31 - 1, help="[default: 1]")
     ] = None,
-    device: Device = None,
+    device: DeviceOption = None,
 ) -> None:
     """Train a model. It is saved as a run along the way; Ctrl-C saves it, too."""
     shape = {
@@ -131,7 +131,7 @@ def train(
     message, finished = call_with_short_errors(run)
     print(message)
     if not finished:
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(INTERRUPTED_EXIT_CODE)
 
 
 def check_resume_options(text: str, name: str | None, options: list[str]) -> None:

@@ -17,14 +17,14 @@ from gpt_lib.catalog import (
     OPTIMIZERS,
     SHIPPED_MODEL_NAMES,
     TOKENIZERS,
-    model_shape,
-    recipe,
+    find_recipe,
     run_names,
+    shape_from_recipe,
 )
 from gpt_lib.checkpoints import (
     LoadedModel,
     ModelCard,
-    build,
+    build_architecture,
     build_on_meta,
     build_tokenizer,
 )
@@ -36,8 +36,8 @@ from gpt_lib.runs import (
     checkpointed,
     load_for_resuming,
 )
-from gpt_lib.text import Tokenizer, train_validation_test_split
-from gpt_lib.training import TrainingConfig, TrainingState, train, validation_loss
+from gpt_lib.text import Tokenizer
+from gpt_lib.training import TrainingConfig, TrainingState, evaluate_loss, train
 
 
 def make_new_run_card(
@@ -51,7 +51,7 @@ def make_new_run_card(
 
     Args:
         text: as `load_corpus` takes it.
-        preset: a name in `catalog.RECIPES`.
+        preset: a name in `catalog.TRAINING_RECIPES`.
         shape: what to change of the preset's shape.
         training: what to change of how it is trained.
         tokenizer: by default, one for the characters of the text.
@@ -59,21 +59,22 @@ def make_new_run_card(
     Raises:
         ValueError: what was given cannot be trained, and why.
     """
-    preset_recipe, corpus = recipe(preset), load_corpus(text, tokenizer)
-    shape = model_shape(preset, corpus.tokenizer.vocab_size, **shape)
+    preset_recipe, corpus = find_recipe(preset), load_corpus(text, tokenizer)
+    shape = shape_from_recipe(preset, corpus.tokenizer.vocab_size, **shape)
     config = merge_training_options(preset_recipe.training, training)
     if "context" in shape:
         config["context"] = shape["context"]  # for a model that reads any length
     model = build_on_meta(preset_recipe.architecture, shape, ARCHITECTURES)
     config = TrainingConfig(**config)
-    length = len(corpus.train) + len(corpus.validation)
-    train_validation_test_split(torch.empty(length), model.context or config.context)
+    # A text that is too short for the context is an error before a run is there.
+    load_corpus(text, corpus.tokenizer, model.context or config.context)
     return ModelCard(
         architecture=preset_recipe.architecture,
         shape=shape,
         tokenizer=corpus.tokenizer.to_card(),
         text=text if is_known_text(text) else str(Path(text).expanduser().resolve()),
         text_sha256=corpus.sha256,
+        split=corpus.split,
         training=config,
     )
 
@@ -100,7 +101,9 @@ def is_known_text(text: str) -> bool:
 def begin(run: CheckpointWriter, card: ModelCard) -> tuple[LoadedModel, TrainingState]:
     """A fresh model of a card, saved before its first step."""
     torch.manual_seed(card.training.seed)
-    model = build(card.architecture, card.shape, ARCHITECTURES).to(pick_device())
+    model = build_architecture(card.architecture, card.shape, ARCHITECTURES).to(
+        pick_device()
+    )
     state = TrainingState.start(model, card.training, OPTIMIZERS)
     run.save(model, state, card)
     return LoadedModel(model, build_tokenizer(card.tokenizer, TOKENIZERS), card), state
@@ -118,7 +121,8 @@ def load_run_corpus(loaded: LoadedModel) -> Corpus:
             f"{card.text} has changed since this run began: it cannot be resumed with"
             " another text; train a new run, under another name"
         )
-    return load_corpus(card.text, loaded.tokenizer).to(pick_device())
+    corpus = load_corpus(card.text, loaded.tokenizer, split=card.split)
+    return corpus.to(pick_device())
 
 
 def train_until_interrupted(
@@ -197,8 +201,11 @@ def run_to_end(
     if state.step < steps and not train_until_interrupted(run, loaded, state, corpus):
         message = f"stopped and saved after {state.step} of {steps} steps; go on with:"
         return f"{message} gpt-lib train --resume --name {run.name}", False
-    loss = validation_loss(loaded.model, corpus.validation)
-    message = f"{run.name} is trained: validation loss {loss:.3f}"
+    loss = evaluate_loss(loaded.model, corpus.validation)
+    test_loss = evaluate_loss(loaded.model, corpus.test)
+    message = (
+        f"{run.name} is trained: validation loss {loss:.3f}, test loss {test_loss:.3f}"
+    )
     message += f", {state.seconds:.0f} s;"
     best = best_checkpoint(run)
     if best != run.last():

@@ -5,7 +5,7 @@ learned here must be able to read nanoGPT. The rule `standard_terms` holds it.
 """
 
 # Looked for as a part of names, too: "chances" in next_chances.
-BANNED_WORDS = {
+BANNED_NAME_PARTS = {
     "dice": "generator",
     "luck": "uniform",
     "chance": "probability",
@@ -39,7 +39,7 @@ BANNED_NAMES = {
     "final_share": "final_lr_fraction",
     "set_rate": "set_learning_rate",
     "Progress": "TrainingState",
-    "Record": "TrainingRecord",
+    "Record": "StepRecord",
     # attention, heads, block, gpt
     "OneHead": "OneHeadModel",
     "MultiHead": "MultiHeadAttention",
@@ -53,7 +53,7 @@ BANNED_NAMES = {
     "Sampling": "SamplingConfig",
     "Writer": "TextGenerator",
     # checkpoints, runs
-    "Shelf": "CheckpointStore",
+    "Shelf": "CheckpointFolder",
     "Trained": "LoadedModel",
     "NothingDrawn": "SkipInit",
     "put_aside": "save_now",
@@ -82,17 +82,17 @@ BANNED_NAMES = {
     "Entrance": "InputEmbedding",
     "key_heads": "kv_heads",
     # muon, race
-    "fast_recipe": "pick_train_step",
+    "fast_recipe": "pick_fastest_train_step",
     "back_off": "interpolate",
     "Counts": "KneserNey",
-    "CountedGPT": "NGramGPT",
+    "CountedGPT": "GPTWithNGramCounts",
     "Practice": "HeldOutFoldModel",
     "Entry": "RaceConfig",
     "Lap": "RaceProgress",
     # views, playground, experiments
     "heat_text": "loss_heatmap",
     "shaper": "sampling_explorer",
-    "judged": "checked_validation_loss",
+    "judged": "leak_tested_loss",
     "Lane": "Column",
     "take_turns": "interleave",
 }

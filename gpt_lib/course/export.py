@@ -65,13 +65,13 @@ def find_lesson(name: str, root: Path = ROOT) -> Path:
         ValueError: there is no such lesson; the message lists those there are.
     """
     for path in lessons(root):
-        if is_name_of_lesson(path.stem, name):
+        if name_matches_lesson(path.stem, name):
             return path
     known = ", ".join(path.stem for path in lessons(root))
     raise ValueError(f"there is no lesson {name!r}; the lessons are {known}")
 
 
-def is_name_of_lesson(stem: str, name: str) -> bool:
+def name_matches_lesson(stem: str, name: str) -> bool:
     """Whether `name` means the lesson `stem`: by number, by word, or whole."""
     return name.removesuffix(".ipynb") in (stem, *stem.split("_", 1))
 

@@ -18,7 +18,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from gpt_lib.course import export
-from gpt_lib.course.banned_names import BANNED_NAMES, BANNED_WORDS
+from gpt_lib.course.banned_names import BANNED_NAME_PARTS, BANNED_NAMES
 from gpt_lib.views.picture import WIDGET_VIEW
 
 # What is written by hand, and what of gpt_lib each part may import. Lesson modules may
@@ -66,7 +66,7 @@ def project_files(root: Path) -> list[Path]:
 def read_notebooks(root: Path) -> Iterator[tuple[str, NotebookNode]]:
     """Each lesson by its file name, in reading order."""
     for path in export.lessons(root):
-        yield path.name, parse_notebook(path.read_text(encoding="utf-8"))
+        yield path.name, notebook_from_json(path.read_text(encoding="utf-8"))
 
 
 # The tests look at many copies of the project that differ in one file: what is parsed
@@ -74,7 +74,7 @@ def read_notebooks(root: Path) -> Iterator[tuple[str, NotebookNode]]:
 
 
 @cache
-def parse_notebook(content: str) -> NotebookNode:
+def notebook_from_json(content: str) -> NotebookNode:
     """A notebook, from the content of its file."""
     return nbformat.reads(content, as_version=4)
 
@@ -456,12 +456,12 @@ def find_banned_word(identifier: str) -> str | None:
     if identifier.startswith("test_"):  # the name of a test is a sentence
         return None
     words = map(str.lower, re.findall(r"[a-z]+|[A-Z][a-z]*", identifier))
-    return next((word for word in words if word in BANNED_WORDS), None)
+    return next((word for word in words if word in BANNED_NAME_PARTS), None)
 
 
 def standard_terms(root: Path) -> list[str]:
     """Names are the field's terms. A name is complained of once in a file."""
-    terms, faults = BANNED_WORDS | BANNED_NAMES, {}
+    terms, faults = BANNED_NAME_PARTS | BANNED_NAMES, {}
     for location, tree in syntax_trees(root):
         for line, identifier, word in find_banned_names(tree):
             where = location if ", cell" in location else f"{location}:{line}"

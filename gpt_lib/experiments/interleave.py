@@ -6,7 +6,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import TypeVar
 
-MeasurementType = TypeVar("Measurement")
+MeasurementType = TypeVar("MeasurementType")
 
 
 def interleave(

@@ -4,25 +4,34 @@ Each stage is trained on two texts, with several seeds, once for equal tokens an
 for equal seconds. Lesson 08 and the README read their numbers from the file it writes.
 """
 
-import argparse
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from tqdm import tqdm
 
 from gpt_lib import catalog
 from gpt_lib.bigram import LanguageModel
-from gpt_lib.data import DATA, Corpus, load_corpus, load_text, toy_diary_surprisals
-from gpt_lib.device import device_info, pick_device
-from gpt_lib.experiments.results import read_json, write_json
+from gpt_lib.data import (
+    DATA,
+    Corpus,
+    exact_toy_diary_surprisals,
+    load_corpus,
+    load_text,
+)
+from gpt_lib.device import pick_device
+from gpt_lib.experiments.results import measure_missing, parse_anew, read_json
 from gpt_lib.text import bigram_loss, sequential_batches
-from gpt_lib.training import TrainingConfig, TrainingRecord, eval_mode, train
+from gpt_lib.training import (
+    StepRecord,
+    TrainingConfig,
+    eval_mode,
+    evaluate_loss,
+    train,
+)
 
 if TYPE_CHECKING:
     from gpt_lib.views import Picture
@@ -30,6 +39,7 @@ if TYPE_CHECKING:
 LADDER_RESULTS = DATA / "results" / "ladder.json"
 LADDER_PICTURE = DATA / "pictures" / "ladder.png"
 BUDGET_KINDS = ("tokens", "seconds")
+LADDER_SEEDS = (1, 2, 3)
 # For equal tokens: training steps, of 1,536 tokens each.
 STEPS = {"tinyshakespeare": 2500, "toy-diary": 1000}
 # For equal seconds: how long each stage is trained.
@@ -76,7 +86,7 @@ LABELS = {
 STAGES = [
     Stage("unigram", None, catalog.ladder_training_config(0.03)),
     *(
-        Stage(LABELS.get(name, name), name, catalog.recipe(name).training)
+        Stage(LABELS.get(name, name), name, catalog.find_recipe(name).training)
         for name in catalog.LADDER
     ),
 ]
@@ -84,7 +94,7 @@ STAGES = [
 
 def last_training_record(
     model: LanguageModel, corpus: Corpus, config: TrainingConfig
-) -> TrainingRecord:
+) -> StepRecord:
     """Train a model; the last record."""
     *_, last = train(model, corpus.train, corpus.validation, config)
     return last
@@ -96,7 +106,7 @@ def steps_within(seconds: float, stage: Stage, corpus: Corpus) -> int:
     model = stage.build(corpus.tokenizer.vocab_size).to(corpus.train.device)
     trial = last_training_record(model, corpus, config)
     steps = trial.tokens_per_second * seconds / (config.batch_size * config.context)
-    return max(stage.training.warmup_steps + 1, round(steps))
+    return max(stage.training.warmup_steps + 2, round(steps))
 
 
 def token_losses(model: LanguageModel, ids: Tensor, context: int = 64) -> Tensor:
@@ -110,8 +120,9 @@ def token_losses(model: LanguageModel, ids: Tensor, context: int = 64) -> Tensor
         )
 
 
-def train_stage(stage: Stage, text: str, budget: str, seed: int) -> dict[str, Any]:
-    """Train one model, and score it on the validation part of its text: a row."""
+def train_stage(stage: str, text: str, budget: str, seed: int) -> dict[str, Any]:
+    """Train the stage of a label, and score it on the test part of its text."""
+    [stage] = [each for each in STAGES if each.label == stage]
     device = pick_device()
     corpus = load_corpus(text).to(device)
     steps = STEPS[text]
@@ -121,23 +132,19 @@ def train_stage(stage: Stage, text: str, budget: str, seed: int) -> dict[str, An
     model = stage.build(corpus.tokenizer.vocab_size).to(device)
     config = replace(stage.training, steps=steps, seed=seed)
     last = last_training_record(model, corpus, config)
-    losses = token_losses(model, corpus.validation).cpu()
+    losses = token_losses(model, corpus.test).cpu()
     row = {
-        "stage": stage.label,
-        "text": text,
-        "budget": budget,
-        "seed": seed,
         "tokens": last.tokens,
         "seconds": round(last.seconds, 2),
-        "val_loss": round(losses.mean().item(), 4),
+        "val_loss": round(evaluate_loss(model, corpus.validation, 64), 4),
+        "test_loss": round(losses.mean().item(), 4),
     }
     if text == "toy-diary":  # its floor is known: how far above it, and how sure
-        surprisal = toy_diary_surprisals(load_text(text))[-len(losses) :]
+        surprisal = exact_toy_diary_surprisals(load_text(text))[-len(losses) :]
         above = losses - surprisal
         row["above_floor"] = round(above.mean().item(), 5)
         row["standard_error"] = round(above.std().item() / math.sqrt(len(above)), 5)
-    machine = device_info(str(device))
-    return row | {"machine": machine, "date": date.today().isoformat()}
+    return row
 
 
 def read_ladder_rows() -> list[dict[str, Any]]:
@@ -155,8 +162,8 @@ def read_ladder(
         up_to: the label of the last stage wanted; all of them by default.
 
     Returns:
-        The labels of the stages, and budget -> for each stage its validation losses,
-        one a seed.
+        The labels of the stages, and budget -> for each stage its test losses, one a
+        seed.
     """
     rows = [row for row in read_ladder_rows() if row["text"] == text]
     stages = list(dict.fromkeys(row["stage"] for row in rows))
@@ -165,7 +172,7 @@ def read_ladder(
 
     def losses_of(stage: str, budget: str) -> list[float]:
         return [
-            row["val_loss"]
+            row["test_loss"]
             for row in rows
             if (row["stage"], row["budget"]) == (stage, budget)
         ]
@@ -177,7 +184,7 @@ def read_ladder(
 
 
 def read_ladder_loss(stage: str) -> float:
-    """The mean validation loss of a stage on Tiny Shakespeare at equal tokens."""
+    """The mean test loss of a stage on Tiny Shakespeare at equal tokens."""
     stages, losses = read_ladder("tinyshakespeare")
     seeds = losses["equal tokens"][stages.index(stage)]
     return sum(seeds) / len(seeds)
@@ -189,32 +196,25 @@ def ladder_chart() -> "Picture":
 
     corpus = load_corpus("tinyshakespeare")
     vocab_size = corpus.tokenizer.vocab_size
-    line = bigram_loss(corpus.train, corpus.validation, vocab_size)
+    line = bigram_loss(corpus.train, corpus.test, vocab_size)
     title = "Every stage of the course, on text it never read"
     return loss_ladder(*read_ladder("tinyshakespeare"), title, {"bigram counts": line})
 
 
-def planned_ladder_runs(seeds: int) -> Iterator[tuple[Stage, str, str, int]]:
+def planned_ladder_runs() -> Iterator[dict[str, Any]]:
     """Stage, text, budget and seed of every run, in ladder order."""
     for stage in STAGES:
         for text in STEPS:
             for budget in BUDGET_KINDS:
-                for seed in range(1, seeds + 1):
-                    yield stage, text, budget, seed
+                for seed in LADDER_SEEDS:
+                    run = {"stage": stage.label, "text": text, "budget": budget}
+                    yield run | {"seed": seed}
 
 
 def main() -> None:
-    """Train every stage, print its loss, and save all rows under data/results."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--seeds", type=int, default=3, help="runs of each kind")
-    rows: list[dict[str, Any]] = []
-    for arguments in tqdm(
-        list(planned_ladder_runs(parser.parse_args().seeds)), unit="run"
-    ):
-        rows.append(row := train_stage(*arguments))
-        columns = ("stage", "text", "budget", "seed", "val_loss", "seconds")
-        tqdm.write("  ".join(str(row[column]) for column in columns))
-        write_json(LADDER_RESULTS, rows)
+    """Train what is missing, and save every row as soon as it is there."""
+    anew = parse_anew(__doc__.splitlines()[0])
+    measure_missing(LADDER_RESULTS, planned_ladder_runs(), train_stage, anew)
     LADDER_PICTURE.write_bytes(ladder_chart().png)
 
 

@@ -1,7 +1,9 @@
-"""Races by the clock: the best validation loss in a given time.
+"""Races by the clock: the best test loss in a given time.
 
 `make race SECONDS=100 SEED=1` runs one as lesson 15 does, saves its model in runs/ and
-adds it to the leaderboard there; `make bench` repeats the committed ones.
+adds it to the leaderboard there; `make races` runs the committed ones, and continues
+where it was stopped. The recipe was chosen among `RACE_CANDIDATES` on the validation
+part of the text (`--choose`); the test part is read once, by the finished model.
 """
 
 import argparse
@@ -18,50 +20,56 @@ from typing import TYPE_CHECKING, Any
 import torch
 from filelock import FileLock
 from torch import Tensor
+from torch.optim import AdamW
 from tqdm import tqdm
 
 from gpt_lib.attention import future_leak
 from gpt_lib.bigram import LanguageModel
 from gpt_lib.catalog import save_model
 from gpt_lib.checkpoints import ModelCard
-from gpt_lib.data import Corpus, load_corpus
+from gpt_lib.data import DATA, Corpus, load_corpus
 from gpt_lib.device import device_info, pick_device
-from gpt_lib.experiments.results import read_bench_runs, read_json, write_json
+from gpt_lib.experiments.results import measure_missing, read_json, write_json
 from gpt_lib.gpt import GPT, GPTConfig
 from gpt_lib.modern import ModernConfig, ModernGPT
-from gpt_lib.muon import pick_train_step
+from gpt_lib.muon import pick_fastest_train_step
 from gpt_lib.race import (
-    RACE_CONFIGS,
-    NGramGPT,
+    RACE_CONFIG_BY_DEVICE,
+    GPTWithNGramCounts,
     RaceConfig,
     architecture_and_shape,
     train_for_seconds,
 )
-from gpt_lib.runs import RUNS, CheckpointStore
+from gpt_lib.runs import RUNS, CheckpointFolder
 from gpt_lib.speed import measure_roofline, pick_precision, training_flops
 from gpt_lib.training import (
     TrainingConfig,
+    TrainingState,
     eval_mode,
+    evaluate_loss,
     train,
     training_step,
-    validation_loss,
 )
 
 if TYPE_CHECKING:
     from gpt_lib.views import Picture
 
 RACE_TEXT = "tinyshakespeare"
+RACE_RESULTS = DATA / "results" / "races.json"
+CHOICE_RESULTS = DATA / "results" / "race_candidates.json"
+RACE_PICTURE = DATA / "pictures" / "race.png"
 LEADERBOARD_FILE = RUNS / "leaderboard.json"
 MAX_LEAK = 1e-4  # rounding stays below, a look into the future far above
 RACE_SEEDS = (1, 2, 3)
 RACE_SECONDS = {"cpu": (100.0, 180.0, 300.0), "cuda": (30.0, 60.0)}
+NGRAM_RACER, PLAIN_RACER = RaceConfig().name, "modern GPT, Muon"
 BASELINE = "GPT, AdamW, 2,000 steps"
 # Preset and batch size of the recipes in nanoGPT's README, by the kind of device.
-NANOGPT_PRESETS = {"cpu": ("nanogpt-cpu", 12), "cuda": ("lecture", 64)}
+NANOGPT_PRESET_BY_DEVICE = {"cpu": ("nanogpt-cpu", 12), "cuda": ("lecture", 64)}
 MATMUL_SIZES = {"cpu": 1024, "cuda": 8192}  # of the product that fills a device
 
 
-def entry_for_device(table: dict[str, Any], device: torch.device) -> Any:
+def look_up_by_device(table: dict[str, Any], device: torch.device) -> Any:
     """The entry of a table for a kind of device; that of a CPU for unknown kinds."""
     return table.get(device.type, table["cpu"])
 
@@ -73,7 +81,7 @@ def race_corpus() -> Corpus:
 
 def config_without_ngrams(config: RaceConfig) -> RaceConfig:
     """The same race for a GPT without n-gram counts."""
-    return replace(config, name="modern GPT, Muon", ngram_order=0)
+    return replace(config, name=PLAIN_RACER, ngram_order=0)
 
 
 def far_future_leak(model: LanguageModel, ids: Tensor) -> float:
@@ -88,7 +96,7 @@ def far_future_leak(model: LanguageModel, ids: Tensor) -> float:
         return (model(changed) - model(ids))[:, :half].abs().max().item()
 
 
-def checked_validation_loss(model: LanguageModel, ids: Tensor) -> float:
+def leak_tested_loss(model: LanguageModel, ids: Tensor) -> float:
     """The loss of a full pass over ids (N,), after a leak test.
 
     Raises:
@@ -105,13 +113,21 @@ def checked_validation_loss(model: LanguageModel, ids: Tensor) -> float:
             f"disqualified: a later character moves an earlier prediction by {leak:.2g}"
             f" (allowed: {MAX_LEAK})"
         )
-    return validation_loss(model, ids)
+    return evaluate_loss(model, ids)
+
+
+def race_losses(model: LanguageModel, corpus: Corpus) -> dict[str, float]:
+    """What a finished race reports; ValueError if its model is disqualified."""
+    return {
+        "val_loss": round(evaluate_loss(model, corpus.validation), 4),
+        "test_loss": round(leak_tested_loss(model, corpus.test), 4),
+    }
 
 
 @cache
 def peak_flops(device: torch.device) -> float:
     """Operations a second of a large matrix product, in the fastest dtype."""
-    size = entry_for_device(MATMUL_SIZES, device)
+    size = look_up_by_device(MATMUL_SIZES, device)
     return measure_roofline(device, pick_precision(device), size).flops
 
 
@@ -130,7 +146,7 @@ def run_race(
     """
     start = time.perf_counter()
     corpus = race_corpus()
-    config = config or entry_for_device(RACE_CONFIGS, corpus.train.device)
+    config = config or look_up_by_device(RACE_CONFIG_BY_DEVICE, corpus.train.device)
     torch.manual_seed(seed)
     model = config.build_model(corpus.train, corpus.tokenizer.vocab_size)
     records = train_for_seconds(config, model, corpus.train, seconds, seed, start)
@@ -146,7 +162,7 @@ def run_race(
         "name": config.name,
         "budget": seconds,
         "seed": seed,
-        "val_loss": round(checked_validation_loss(model, corpus.validation), 4),
+        **race_losses(model, corpus),
         "seconds": round(record.seconds, 1),
         "tokens_per_s": round(tokens_per_s),
         "utilisation": utilisation(shape, tokens_per_s),
@@ -155,13 +171,13 @@ def run_race(
     if name:
         steps = record.tokens // (config.batch_size * config.sequence_length)
         card = race_model_card(model, corpus, config, row, steps)
-        save_model(CheckpointStore(name).at(steps), model, card)
+        save_model(CheckpointFolder(name).at(steps), model, card)
         row["model"] = name
     return row
 
 
 def race_model_card(
-    model: ModernGPT | NGramGPT,
+    model: ModernGPT | GPTWithNGramCounts,
     corpus: Corpus,
     config: RaceConfig,
     row: dict[str, Any],
@@ -186,10 +202,12 @@ def race_model_card(
         tokenizer=corpus.tokenizer.to_card(),
         text=corpus.name,
         text_sha256=corpus.sha256,
+        split=corpus.split,
         training=training,
         step=steps,
         seconds=row["seconds"],
         validation_loss=row["val_loss"],
+        test_loss=row["test_loss"],
         machine=device_info(str(pick_device())),
         date=date.today().isoformat(),
     )
@@ -199,35 +217,53 @@ def reserve_run_name() -> str:
     """The next of race-1, race-2, … that no run has; makes its folder."""
     for n in count(1):
         with suppress(FileExistsError):
-            CheckpointStore(name := f"race-{n}").folder.mkdir(parents=True)
+            CheckpointFolder(name := f"race-{n}").folder.mkdir(parents=True)
             return name
 
 
-def run_baseline(seed: int) -> dict[str, Any]:
-    """2,000 steps of lesson 08's GPT with AdamW, as nanoGPT's README sets them: a row.
+def nanogpt_adamw(model: LanguageModel, config: TrainingConfig) -> AdamW:
+    """AdamW as nanoGPT sets it: β₂ is 0.99, and only matrices decay.
 
-    On a CPU in 32 bits, as there; on a GPU with lesson 11's fast step.
+    Source: Karpathy's nanoGPT, `configure_optimizers`.
+    """
+    weights = list(model.parameters())
+    groups = [
+        {"params": [w for w in weights if w.ndim >= 2]},
+        {"params": [w for w in weights if w.ndim < 2], "weight_decay": 0.0},
+    ]
+    decay = config.weight_decay
+    return AdamW(groups, betas=(0.9, 0.99), weight_decay=decay, fused=True)
+
+
+def run_baseline(seed: int) -> dict[str, Any]:
+    """2,000 steps of lesson 08's GPT by nanoGPT's recipe for a character model: a row.
+
+    Rates, batches, AdamW's β₂ and what decays are those of nanoGPT's README and
+    `config/train_shakespeare_char.py`. What differs is the model: lesson 08's has
+    biases, and its unembedding is not tied to its embedding. On a CPU in 32 bits, as
+    there; on a GPU with lesson 11's fast step.
     """
     start = time.perf_counter()
     corpus = race_corpus()
     device = corpus.train.device
     torch.manual_seed(seed)
-    preset, batch_size = entry_for_device(NANOGPT_PRESETS, device)
+    preset, batch_size = look_up_by_device(NANOGPT_PRESET_BY_DEVICE, device)
     model = GPT(GPTConfig.preset(preset, corpus.tokenizer.vocab_size)).to(device)
     config = TrainingConfig(
         steps=2000, batch_size=batch_size, evaluate_every=10**6, seed=seed
     )
-    step_function = pick_train_step(device) if device.type == "cuda" else training_step
-    records = train(
-        model, corpus.train, corpus.validation, config, step_function=step_function
+    step_function = (
+        pick_fastest_train_step(device) if device.type == "cuda" else training_step
     )
-    *_, last = records
+    state = TrainingState.start(model, config, {config.optimizer: nanogpt_adamw})
+    parts = corpus.train, corpus.validation
+    *_, last = train(model, *parts, config, state, step_function)
     seconds = time.perf_counter() - start
     return {
         "name": BASELINE,
         "budget": round(seconds, 1),
         "seed": seed,
-        "val_loss": round(checked_validation_loss(model, corpus.validation), 4),
+        **race_losses(model, corpus),
         "seconds": round(seconds, 1),
         "tokens_per_s": round(last.tokens / seconds),
         "utilisation": utilisation(model.config, last.tokens / seconds),
@@ -235,23 +271,24 @@ def run_baseline(seed: int) -> dict[str, Any]:
     }
 
 
+def read_races(device: str = "cpu") -> list[dict[str, Any]]:
+    """The rows of the committed races on a kind of device."""
+    rows = read_json(RACE_RESULTS)
+    return [row for row in rows if row["machine"]["device"] == device]
+
+
 def median_losses_by_budget(
     device: str = "cpu",
 ) -> dict[tuple[str, str], dict[float, float]]:
-    """By name and the fastest dtype of a machine: seconds -> the median loss.
-
-    Of several machines with the same dtype, the one that was measured last.
-    """
-    losses: dict[tuple[str, str], dict[float, float]] = {}
-    for bench_run in read_bench_runs("race", device):
-        dtype = bench_run["machine"]["fastest dtype"]
-        of_machine: dict[tuple[str, str], dict[float, list[float]]] = {}
-        for row in bench_run["results"]:
-            times = of_machine.setdefault((row["name"], dtype), {})
-            times.setdefault(row["budget"], []).append(row["val_loss"])
-        for key, times in of_machine.items():
-            losses[key] = {seconds: median(times[seconds]) for seconds in sorted(times)}
-    return losses
+    """By name and the fastest dtype of a machine: seconds -> the median test loss."""
+    losses: dict[tuple[str, str], dict[float, list[float]]] = {}
+    for row in read_races(device):
+        times = losses.setdefault((row["name"], row["dtype"]), {})
+        times.setdefault(row["budget"], []).append(row["test_loss"])
+    return {
+        key: {seconds: median(times[seconds]) for seconds in sorted(times)}
+        for key, times in losses.items()
+    }
 
 
 def race_chart() -> "Picture":
@@ -286,26 +323,74 @@ def add_to_leaderboard(row: dict[str, Any]) -> list[dict[str, Any]]:
         rows.append({**row, "date": date.today().isoformat()})
         write_json(LEADERBOARD_FILE, rows)
     same_budget = [each for each in rows if each["budget"] == row["budget"]]
-    return sorted(same_budget, key=lambda each: each["val_loss"])
+    # A race of before trained on 90 % and knew no validation part of its own.
+    return sorted(same_budget, key=lambda each: each.get("test_loss", each["val_loss"]))
 
 
-def race_rows() -> Iterator[dict[str, Any]]:
-    """The rows of data/results, from the baseline to the longest race of ours."""
-    device = pick_device()
-    config, times = (
-        entry_for_device(RACE_CONFIGS, device),
-        entry_for_device(RACE_SECONDS, device),
-    )
-    baselines = [run_baseline(seed) for seed in RACE_SEEDS]
-    baseline_seconds = median(row["seconds"] for row in baselines)
-    yield from ({**row, "budget": baseline_seconds} for row in baselines)
-    # Ours in the very time that the baseline took here.
-    yield run_race(baseline_seconds, RACE_SEEDS[0])
-    for seed in RACE_SEEDS:
-        yield run_race(times[0], seed, config_without_ngrams(config))
-    for seconds in times:
+def planned_races(device: torch.device, dtype: str) -> Iterator[dict[str, Any]]:
+    """The committed races of a machine, from the baseline to our longest."""
+    times = look_up_by_device(RACE_SECONDS, device)
+    name_and_budgets = [
+        (BASELINE, None),
+        *((NGRAM_RACER, seconds) for seconds in times),
+        (PLAIN_RACER, times[0]),
+    ]
+    for name, budget in name_and_budgets:
         for seed in RACE_SEEDS:
-            yield run_race(seconds, seed)
+            race = {"name": name, "seed": seed, "dtype": dtype}
+            yield race if budget is None else race | {"budget": budget}
+
+
+def run_planned_race(
+    name: str, seed: int, dtype: str, budget: float | None = None
+) -> dict[str, Any]:
+    """What a planned race gives; `dtype` is the fastest of this machine."""
+    if name == BASELINE:
+        return run_baseline(seed)
+    config = look_up_by_device(RACE_CONFIG_BY_DEVICE, pick_device())
+    config = config_without_ngrams(config) if name == PLAIN_RACER else config
+    row = run_race(budget, seed, config)
+    return row | {"name": name}
+
+
+# What was tried on a CPU -> what it changes of the recipe.
+NOT_ZERO = {"zero_init": False, "zero_init_unembed": False}
+RACE_CANDIDATES: dict[str, dict[str, Any]] = {
+    "the recipe of before": {},
+    "branches and unembedding not zero": {"shape": NOT_ZERO},
+    "rate 0.03": {"learning_rate": 0.03},
+    "noise 0.1": {"noise": 0.1},
+    "order 7": {"ngram_order": 7},
+}
+
+
+def measure_candidate(candidate: str, seed: int, budget: float) -> dict[str, Any]:
+    """A candidate's race: its losses on the validation part alone."""
+    changes = dict(RACE_CANDIDATES[candidate])
+    shape = RaceConfig().shape | changes.pop("shape", {})
+    row = run_race(budget, seed, replace(RaceConfig(), shape=shape, **changes))
+    return {key: row[key] for key in ("val_loss", "seconds", "tokens_per_s")}
+
+
+def choose_recipe() -> None:
+    """Race all candidates with one seed, and the best two with the others."""
+    first, *others = RACE_SEEDS
+    run = {"budget": RACE_SECONDS["cpu"][0]}
+    planned = [{"candidate": c, "seed": first} | run for c in RACE_CANDIDATES]
+    rows = measure_missing(CHOICE_RESULTS, planned, measure_candidate)
+    ranked = sorted(rows[: len(planned)], key=lambda row: row["val_loss"])
+    best = [row["candidate"] for row in ranked[:2]]
+    planned = [{"candidate": c, "seed": seed} | run for c in best for seed in others]
+    measure_missing(CHOICE_RESULTS, planned, measure_candidate)
+
+
+def run_committed_races() -> None:
+    """Run those that data/results/races.json lacks, and draw them."""
+    device = pick_device()
+    dtype = str(pick_precision(device)).removeprefix("torch.")
+    planned = planned_races(device, dtype)
+    measure_missing(RACE_RESULTS, planned, run_planned_race)
+    RACE_PICTURE.write_bytes(race_chart().png)
 
 
 def main() -> None:
@@ -313,24 +398,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=100, help="from 1 up")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--all", action="store_true", help="all of data/results")
+    parser.add_argument("--choose", action="store_true", help="the candidates")
     options = parser.parse_args()
     if options.seconds < 1 or options.seed < 0:
         parser.error(
             f"SECONDS={options.seconds:g} must be 1 or more, SEED={options.seed} 0 or"
             " more"
         )
+    if options.choose or options.all:
+        return choose_recipe() if options.choose else run_committed_races()
     name = reserve_run_name()
     try:
         row = run_race(options.seconds, options.seed, name=name)
     finally:
         with suppress(OSError):  # it is not empty: the race has ended well
-            CheckpointStore(name).folder.rmdir()
+            CheckpointFolder(name).folder.rmdir()
     for rank, each in enumerate(add_to_leaderboard(row)[:10], 1):
         details = filter(None, (each["name"], each["date"], each.get("model")))
-        print(f"{rank:2}. {each['val_loss']:.4f}  {', '.join(details)}")
+        loss = each.get("test_loss", each["val_loss"])
+        print(f"{rank:2}. {loss:.4f}  {', '.join(details)}")
     print(f"talk to it with: gpt-lib chat {row['model']}")
     print(
-        f"val_loss={row['val_loss']:.4f} seconds={row['seconds']:.1f}"
+        f"test_loss={row['test_loss']:.4f} val_loss={row['val_loss']:.4f}"
+        f" seconds={row['seconds']:.1f}"
         f" tokens_per_s={row['tokens_per_s']}"
     )
 

@@ -1,14 +1,20 @@
-"""The figures that `make bench` measures: data/results/bench.json.
+"""Files of results in data/results, and how they are filled.
 
-A list of runs, each a part of the benchmark on one machine. A part that is measured
-again on the same kind of machine replaces the older run; other machines' runs stay.
+An experiment writes a list of rows, each as soon as it is measured, so that it can be
+stopped and continued. `make bench` writes bench.json: a list of runs, each a part of
+the benchmark on one machine. A part that is measured again on the same kind of machine
+replaces the older run; other machines' runs stay.
 """
 
+import argparse
 import json
+from collections.abc import Callable, Iterable
 from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from gpt_lib.data import DATA
 from gpt_lib.device import device_info, pick_device
@@ -32,7 +38,42 @@ def write_json(path: Path, content: list | dict) -> None:
     new.replace(path)
 
 
-def run_identity(run: dict[str, Any]) -> tuple[str, ...]:
+def measure_missing(
+    path: Path,
+    planned: Iterable[dict[str, Any]],
+    measure: Callable[..., dict[str, Any]],
+    anew: bool = False,
+) -> list[dict[str, Any]]:
+    """All rows of an experiment, after measuring those that `path` lacks.
+
+    Args:
+        path: a list of rows; each new one is saved at once, with machine and date.
+        planned: what tells the runs apart, such as {"swap": "nothing", "seed": 1}.
+        measure: called with that, gives what was measured.
+        anew: forget the rows that are there.
+    """
+    rows = [] if anew else read_json(path)
+    missing = [
+        run for run in planned if not any(run.items() <= r.items() for r in rows)
+    ]
+    device = str(pick_device())
+    for run in tqdm(missing, unit="run"):
+        row = run | measure(**run)
+        tqdm.write("  ".join(str(value) for value in row.values()))
+        now = {"machine": device_info(device), "date": date.today().isoformat()}
+        rows.append(row | now)
+        write_json(path, rows)
+    return rows
+
+
+def parse_anew(description: str) -> bool:
+    """Whether the command line of an experiment says `--anew`."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--anew", action="store_true", help="forget the rows of before")
+    return parser.parse_args().anew
+
+
+def part_and_machine_key(run: dict[str, Any]) -> tuple[str, ...]:
     """The part of the benchmark that a run measured, and the kind of its machine."""
     return run["part"], *(run["machine"][key] for key in SAME_MACHINE_KEYS)
 
@@ -67,5 +108,7 @@ def save_bench_rows(part: str, rows: list[dict[str, Any]], **details: Any) -> No
     """Save the rows of a part, measured on this machine, in place of older ones."""
     run = {"part": part, "machine": machine_info(), "date": date.today().isoformat()}
     runs = read_json(BENCH_RESULTS)
-    runs = [old for old in runs if run_identity(old) != run_identity(run)]
+    runs = [
+        old for old in runs if part_and_machine_key(old) != part_and_machine_key(run)
+    ]
     write_json(BENCH_RESULTS, [*runs, {**run, **details, "results": rows}])

@@ -15,21 +15,21 @@ from gpt_lib.catalog import (
     SHIPPED_MODEL_NAMES,
     SHIPPED_MODELS_FOLDER,
     build_model,
-    model_shape,
-    recipe,
+    find_recipe,
     save_model,
+    shape_from_recipe,
 )
 from gpt_lib.checkpoints import ModelCard
 from gpt_lib.data import load_corpus
 from gpt_lib.device import device_info, pick_device
-from gpt_lib.training import train, validation_loss
+from gpt_lib.training import evaluate_loss, train
 
 SHIPPED_TEXT = "tinyshakespeare"
 
 
 def train_shipped(name: str) -> ModelCard:
     """Train a model by its recipe, and save it in data/models: its card."""
-    device, config = pick_device(), recipe(name).training
+    device, config = pick_device(), find_recipe(name).training
     corpus = load_corpus(SHIPPED_TEXT).to(device)
     torch.manual_seed(config.seed)
     model = build_model(name, corpus.tokenizer.vocab_size).to(device)
@@ -38,15 +38,17 @@ def train_shipped(name: str) -> ModelCard:
             bar.update(record.step - bar.n)
             bar.set_postfix(loss=f"{record.batch_loss:.3f}", refresh=False)
     card = ModelCard(
-        architecture=recipe(name).architecture,
-        shape=model_shape(name, corpus.tokenizer.vocab_size),
+        architecture=find_recipe(name).architecture,
+        shape=shape_from_recipe(name, corpus.tokenizer.vocab_size),
         tokenizer=corpus.tokenizer.to_card(),
         text=SHIPPED_TEXT,
         text_sha256=corpus.sha256,
+        split=corpus.split,
         training=config,
         step=config.steps,
         seconds=round(record.seconds),
-        validation_loss=round(validation_loss(model, corpus.validation), 4),
+        validation_loss=round(evaluate_loss(model, corpus.validation), 4),
+        test_loss=round(evaluate_loss(model, corpus.test), 4),
         machine=device_info(str(device)),
         date=date.today().isoformat(),
     )
@@ -64,7 +66,8 @@ def main() -> None:
     if unknown := [name for name in names if name not in SHIPPED_MODEL_NAMES]:
         parser.error(f"no model {', '.join(unknown)}: there are {known}")
     for name in names or SHIPPED_MODEL_NAMES:
-        print(f"{name}: validation loss {train_shipped(name).validation_loss}")
+        card = train_shipped(name)
+        print(f"{name}: validation {card.validation_loss}, test {card.test_loss}")
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class BranchNode(NamedTuple):
     branches: list[int]  # the indices of the branches that run through it
 
 
-def branch_tree(
+def merge_branches(
     branches: Sequence[Branch], labels: Sequence[str], prompt: str
 ) -> list[BranchNode]:
     """The branches as one tree that forks where they do, the prompt in its root.

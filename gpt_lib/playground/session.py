@@ -17,7 +17,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpt_lib.playground.branches import Branch, joint_log_probability
 from gpt_lib.playground.messages import error_text
-from gpt_lib.playground.settings import LENGTH, SEED, check_setting, describe_settings
+from gpt_lib.playground.settings import (
+    LENGTH_SETTING,
+    SEED_SETTING,
+    check_setting,
+    describe_settings,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -38,8 +43,8 @@ class GenerationOptions:
     settings: tuple[Mapping[str, float], ...] = ({},)
 
     def __post_init__(self) -> None:
-        check_setting(SEED, self.seed)
-        check_setting(LENGTH, self.length)
+        check_setting(SEED_SETTING, self.seed)
+        check_setting(LENGTH_SETTING, self.length)
 
     def settings_of(self, index: int) -> Mapping[str, float]:
         """The settings of the model at an index."""

@@ -46,8 +46,10 @@ PRESETS = {
     "Wild": {**NEUTRAL, "temperature": 1.6},
 }
 # What belongs to a text and not to its next token.
-LENGTH = Setting("length", "Length", 1, 10_000, 1, 300, "Tokens to write at a time.")
-SEED = Setting("seed", "Seed", 0, 2**31 - 1, 1, 1,
+LENGTH_SETTING = Setting(
+    "length", "Length", 1, 10_000, 1, 300, "Tokens to write at a time."
+)
+SEED_SETTING = Setting("seed", "Seed", 0, 2**31 - 1, 1, 1,
                "Decides the random numbers of the next text.")  # fmt: skip
 
 
@@ -76,8 +78,10 @@ def describe_settings(settings: Mapping[str, float]) -> str:
 # What can be typed
 
 # A slider of top-k ends at the vocabulary's size; typed, any larger k keeps all tokens.
-BY_NAME = {each.key: each._replace(high=each.high or 10_000) for each in SETTINGS}
-BY_NAME |= {each.key: each for each in (LENGTH, SEED)}
+SETTINGS_BY_NAME = {
+    each.key: each._replace(high=each.high or 10_000) for each in SETTINGS
+}
+SETTINGS_BY_NAME |= {each.key: each for each in (LENGTH_SETTING, SEED_SETTING)}
 PRESETS_BY_NAME = {name.lower(): values for name, values in PRESETS.items()}
 
 
@@ -95,13 +99,17 @@ def parse_settings(text: str, current: Mapping[str, float]) -> dict[str, float]:
     new, words = {**NEUTRAL, **current}, text.replace("=", " ").split()
     while words:
         typed = words.pop(0).replace("-", "_")
-        name = find_known_name("setting or preset", typed, [*BY_NAME, *PRESETS_BY_NAME])
+        name = find_known_name(
+            "setting or preset", typed, [*SETTINGS_BY_NAME, *PRESETS_BY_NAME]
+        )
         if name in PRESETS_BY_NAME:
             new |= PRESETS_BY_NAME[name]
         elif words:
-            new[name] = parse_value(BY_NAME[name], words.pop(0))
+            new[name] = parse_value(SETTINGS_BY_NAME[name], words.pop(0))
         else:
-            raise ValueError(f"{name} needs a value: {format_range(BY_NAME[name])}")
+            raise ValueError(
+                f"{name} needs a value: {format_range(SETTINGS_BY_NAME[name])}"
+            )
     return changed_settings(new)
 
 
@@ -121,7 +129,7 @@ def list_settings(current: Mapping[str, float]) -> str:
     values = {**NEUTRAL, **current}
     rows = [
         (f"{key} {values[key]:.10g}", f"{format_range(setting)}. {setting.tip}")
-        for key, setting in BY_NAME.items()
+        for key, setting in SETTINGS_BY_NAME.items()
     ]
     return format_columns([*rows, ("presets", ", ".join(PRESETS_BY_NAME))])
 

@@ -16,7 +16,7 @@ from ipywidgets import (
 WIDTH, LABEL_WIDTH = "330px", "126px"
 
 
-class SliderSetting(Protocol):
+class NumberSetting(Protocol):
     """One number that a reader sets; a whole number if its step is one."""
 
     key: str
@@ -28,7 +28,7 @@ class SliderSetting(Protocol):
     tip: str
 
 
-class Range(NamedTuple):
+class SliderRange(NamedTuple):
     """The numbers that a slider can take; whole numbers if `step` is one."""
 
     low: float
@@ -46,7 +46,7 @@ class Range(NamedTuple):
         )
 
 
-class Controls:
+class SamplingControls:
     """How the next token is chosen: a slider for each setting, buttons for presets.
 
     Args:
@@ -58,7 +58,7 @@ class Controls:
 
     def __init__(
         self,
-        settings: Sequence[SliderSetting],
+        settings: Sequence[NumberSetting],
         presets: Mapping[str, Mapping[str, float]],
         vocab_size: int,
         left_out: Collection[str] = (),
@@ -68,7 +68,9 @@ class Controls:
         settings = [setting for setting in settings if setting.key not in left_out]
         self.neutral = {setting.key: setting.neutral for setting in settings}
         self.ranges = {
-            setting.key: Range(setting.low, setting.high or vocab_size, setting.step)
+            setting.key: SliderRange(
+                setting.low, setting.high or vocab_size, setting.step
+            )
             for setting in settings
         }
         self.presets = {
@@ -155,7 +157,7 @@ class Controls:
 
 
 def slider_row(
-    label: str, range_: Range, value: float, tip: str
+    label: str, range_: SliderRange, value: float, tip: str
 ) -> tuple[FloatSlider | IntSlider, HBox]:
     """A slider in a row with, linked to it, a box to type the number in."""
     whole = isinstance(range_.step, int)
@@ -178,11 +180,11 @@ def slider_row(
         layout={"width": "68px", "flex": "none"},
         **common,
     )
-    link(slider, box)
+    link_slider_and_box(slider, box)
     return slider, HBox([slider, box])
 
 
-def link(
+def link_slider_and_box(
     slider: FloatSlider | IntSlider, box: BoundedFloatText | BoundedIntText
 ) -> None:
     """Let a slider and a number box follow each other.

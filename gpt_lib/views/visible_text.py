@@ -11,6 +11,6 @@ def visible_text(text: str) -> str:
     return "".join(map(visible_character, text))
 
 
-def percent(fraction: float) -> str:
+def format_percent(fraction: float) -> str:
     """A fraction, such as a probability, in percent; never rounded down to 0."""
     return "<0.1 %" if 0 < fraction < 0.001 else f"{100 * fraction:.1f} %"

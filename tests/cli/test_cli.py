@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,10 +15,16 @@ import typer
 from typer.testing import CliRunner
 
 from gpt_lib import catalog, compiled, runs
-from gpt_lib.cache import PackedReader
-from gpt_lib.checkpoints import load_checkpoint
+from gpt_lib.cache import PackedWeightsReader
+from gpt_lib.checkpoints import load_checkpoint, parse_card
 from gpt_lib.cli import app
-from gpt_lib.cli.train_run import make_new_run_card, resume_run, train_new_run
+from gpt_lib.cli.train_run import (
+    begin,
+    load_run_corpus,
+    make_new_run_card,
+    resume_run,
+    train_new_run,
+)
 from gpt_lib.device import pick_device
 from gpt_lib.generation import stream_text
 from gpt_lib.runs import CheckpointWriter
@@ -32,7 +39,7 @@ COMMANDS = ["doctor", "train", "models", "generate", "chat"]
 def folder(tmp_path_factory):
     """A folder with runs and a text in it, where all commands here are called."""
     folder = tmp_path_factory.mktemp("here")
-    (folder / "rhyme.txt").write_text("Row, row, row your boat. " * 40)
+    (folder / "rhyme.txt").write_text("Row, row, row your boat. " * 80)
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(folder)
         monkeypatch.setattr(runs, "RUNS", folder / "runs")
@@ -95,7 +102,7 @@ def test_the_presets_in_the_help_are_those_of_the_catalog():
     text = " ".join(call("train", "--help").output.split())
     listing = re.search(r"--preset <str> (.*?) \[default", text)[1]
     others = {"many-heads-no-positions", "gpt"}  # stages of the ladder
-    assert {*re.findall(r"[\w-]+", listing)} >= catalog.RECIPES.keys() - others
+    assert {*re.findall(r"[\w-]+", listing)} >= catalog.TRAINING_RECIPES.keys() - others
 
 
 # What the commands do
@@ -126,7 +133,7 @@ def test_a_text_becomes_a_model_that_is_listed_and_writes(folder, trained):
     assert result.stderr == f"runs are kept in {folder / 'runs'}\n"
     rows = json.loads(call("models", "--json").stdout)
     assert [row["model"] for row in rows] == [*catalog.SHIPPED_MODEL_NAMES, "mine"]
-    generators = catalog.text_generators(folder / "runs")
+    generators = catalog.load_all_text_generators(folder / "runs")
     assert list(generators) == [*catalog.SHIPPED_MODEL_NAMES, "mine"]
     result = call("generate", "Row", "--model", "mine", "--length", 20)
     assert (result.exit_code, result.stderr) == (0, "")
@@ -340,7 +347,7 @@ def test_a_compiled_step_is_used_and_writes_the_same(tiny, monkeypatch):
     def compile_step(reader):  # lesson 12b's tests compile; here we see that it is used
         def step(ids, cache):
             lengths.append(cache.length)
-            return PackedReader.step(reader, ids, cache)
+            return PackedWeightsReader.step(reader, ids, cache)
 
         return step
 
@@ -429,6 +436,23 @@ def test_ctrl_c_saves_and_resuming_goes_on_from_there(folder):
     process.kill()
     process.wait()
     load_checkpoint(run.last())
+
+
+def test_a_run_resumes_on_the_split_that_its_card_says(folder):
+    """A card without one is of before the test part: 90 % was for training."""
+    text, store = str(folder / "rhyme.txt"), folder / "runs"
+    card = make_new_run_card(text, "bigram", {}, {"steps": 3, "context": 8})
+    assert card.split == "85/5/10"
+    ids = len((folder / "rhyme.txt").read_text())
+    for split, percent in (("85/5/10", 85), ("90/0/10", 90)):
+        run = CheckpointWriter(split.replace("/", "-"), store)
+        loaded, _ = begin(run, replace(card, split=split))
+        assert len(load_run_corpus(loaded).train) == ids * percent // 100
+        path = run.last() / "card.json"
+        assert parse_card(path.read_bytes(), path).split == split
+    unsaid = json.loads(path.read_text())
+    del unsaid["split"]
+    assert parse_card(json.dumps(unsaid).encode(), path).split == "90/0/10"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell pipe")

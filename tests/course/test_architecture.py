@@ -101,7 +101,7 @@ FAULTS = [
     (append("gpt_lib/bigram.py", "def draw(dice): ..."),
      "dice: say generator, not dice"),
     (append("gpt_lib/catalog.py", "class Shelf: ..."),
-     "Shelf: say CheckpointStore, not Shelf"),
+     "Shelf: say CheckpointFolder, not Shelf"),
     (append("tests/lessons/test_text.py", "row = dict(next_chances=1)"),
      "next_chances: say probabilities, not chances"),
     (append("tests/lessons/test_text.py", "text.twin = ''"),
@@ -189,7 +189,7 @@ def test_a_banned_word_counts_in_other_names_and_a_banned_name_alone(name, word)
 
 
 def test_the_terms_to_use_are_not_banned_themselves():
-    terms = {**rules.BANNED_WORDS, **rules.BANNED_NAMES}.values()
+    terms = {**rules.BANNED_NAME_PARTS, **rules.BANNED_NAMES}.values()
     assert not [
         term for term in terms if rules.find_banned_word(term.replace(" ", "_"))
     ]

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gpt_lib import runs
-from gpt_lib.cache import PackedReader
+from gpt_lib.cache import PackedWeightsReader
 from gpt_lib.course.export import ROOT
 from gpt_lib.experiments import results
 from gpt_lib.experiments.bench import __main__ as bench
@@ -80,8 +80,8 @@ def test_new_tokens_are_counted_in_every_row():
     model = GPT(GPTConfig(65, context=12, width=8, heads=2, depth=1)).eval()
     prompt = torch.arange(4)
     rows = prompt.expand(3, -1)
-    assert generate_ours(model, PackedReader, rows, length=12) == 3 * 8
-    assert run_steps_alone(PackedReader(model), prompt[None], length=12) == 8
+    assert generate_ours(model, PackedWeightsReader, rows, length=12) == 3 * 8
+    assert run_steps_alone(PackedWeightsReader(model), prompt[None], length=12) == 8
 
 
 def test_the_committed_figures_are_complete_and_meet_their_targets():

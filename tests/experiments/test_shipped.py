@@ -6,22 +6,21 @@ from gpt_lib import catalog
 from gpt_lib.data import load_corpus
 from gpt_lib.experiments import shipped
 from gpt_lib.experiments.ladder import read_ladder_rows
-from gpt_lib.training import TrainingConfig, validation_loss
+from gpt_lib.training import TrainingConfig, evaluate_loss
 
 CONFIG = TrainingConfig(steps=3, warmup_steps=1, batch_size=4, evaluation_batches=1)
 
 
 def test_the_losses_fall_from_stage_to_stage_as_on_the_ladder():
     losses = {
-        name: catalog.load(name).card.validation_loss
-        for name in catalog.SHIPPED_MODEL_NAMES
+        name: catalog.load(name).card.test_loss for name in catalog.SHIPPED_MODEL_NAMES
     }
     assert list(losses.values()) == sorted(losses.values())
     assert losses["shakespeare"] < 1.55
     labels = {"block": "block", "one-head": "one head", "many-heads": "+ position"}
     for name, stage in {**labels, "averaging": "averaging"}.items():
         [loss] = [
-            row["val_loss"]
+            row["test_loss"]
             for row in read_ladder_rows()
             if (row["stage"], row["budget"], row["seed"]) == (stage, "tokens", 1)
             and row["text"] == "tinyshakespeare"
@@ -38,7 +37,7 @@ def tiny_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(catalog, "SHIPPED_MODEL_NAMES", ("tiny",))
     monkeypatch.setattr(shipped, "SHIPPED_MODEL_NAMES", ("tiny",))
     recipes = {"tiny": catalog.Recipe("gpt", CONFIG, shape)}
-    monkeypatch.setattr(catalog, "RECIPES", recipes)
+    monkeypatch.setattr(catalog, "TRAINING_RECIPES", recipes)
     return tmp_path / "models" / "tiny"
 
 
@@ -48,10 +47,10 @@ def test_the_command_makes_a_model_that_loads_again(tiny_folder, monkeypatch, ca
     model, tokenizer, card = catalog.load("tiny")
     assert model.config.width == 8
     assert tokenizer.vocab_size == 65
-    message = f"tiny: validation loss {card.validation_loss}"
+    message = f"tiny: validation {card.validation_loss}, test {card.test_loss}"
     assert message in capsys.readouterr().out
     ids = load_corpus("tinyshakespeare", tokenizer).validation
-    loss = validation_loss(model, ids)
+    loss = evaluate_loss(model, ids)
     assert loss == pytest.approx(card.validation_loss, abs=1e-3)
 
 

@@ -28,7 +28,7 @@ def text_parts():
 def begin(run, card=CARD):
     """A fresh model of a card, saved before its first step."""
     torch.manual_seed(0)
-    model = checkpoints.build(card.architecture, card.shape)
+    model = checkpoints.build_architecture(card.architecture, card.shape)
     state = TrainingState.start(model, card.training)
     run.save(model, state, card)
     return model, state

@@ -36,7 +36,7 @@ def run_forward(model, cache, ids):
 
 
 def run_packed(model, cache, ids):
-    reader = lesson.PackedReader(model)
+    reader = lesson.PackedWeightsReader(model)
     reader.cache = cache
     return reader.forward(ids)
 
@@ -44,7 +44,7 @@ def run_packed(model, cache, ids):
 MODEL = make_model()
 either_run = pytest.mark.parametrize("run", [run_forward, run_packed])
 either_reader = pytest.mark.parametrize(
-    "make_reader", [lesson.CachedReader, lesson.PackedReader]
+    "make_reader", [lesson.CachedReader, lesson.PackedWeightsReader]
 )
 
 
@@ -351,7 +351,7 @@ def test_a_run_that_was_interrupted_leaves_nothing_to_trust(monkeypatch, make_re
 
 def test_packed_weights_are_those_of_the_moment():
     model = make_model()
-    reader, ids = lesson.PackedReader(model), random_ids(1, 5)
+    reader, ids = lesson.PackedWeightsReader(model), random_ids(1, 5)
     logits = next_logits(model, ids)
     model.blocks[0].mlp.up.weight.data.zero_()
     assert_near(reader(ids), logits)

@@ -13,12 +13,12 @@ from gpt_lib import modern
 from gpt_lib.attention import future_leak
 from gpt_lib.bigram import LanguageModel, bigram_counts
 from gpt_lib.course.export import ROOT, lessons, module_paths
-from gpt_lib.data import generate_toy_diary, toy_diary_surprisals
+from gpt_lib.data import exact_toy_diary_surprisals, generate_toy_diary
 from gpt_lib.gpt import GPT, GPTConfig
 from gpt_lib.modern import ModernConfig, ModernGPT
-from gpt_lib.race import KneserNey, NGramGPT
+from gpt_lib.race import GPTWithNGramCounts, KneserNey
 from gpt_lib.text import CharTokenizer, train_validation_test_split
-from gpt_lib.training import TrainingConfig, train, validation_loss
+from gpt_lib.training import TrainingConfig, evaluate_loss, train
 from tests.lessons.test_modern import each_swap
 
 V = 9
@@ -55,19 +55,19 @@ def build(name, dropout=0.0, vocab_size=V):
         generator = torch.Generator().manual_seed(1)
         ids = torch.randint(vocab_size, (300,), generator=generator)
         return KneserNey(ids, vocab_size, 3)
-    if name == "NGramGPT":
+    if name == "GPTWithNGramCounts":
         parts = (
             build("ModernGPT", dropout, vocab_size),
             build("KneserNey", 0, vocab_size),
         )
-        return NGramGPT(*parts)
+        return GPTWithNGramCounts(*parts)
     return MODELS[name](vocab_size)
 
 
 def test_every_model_is_found():
     assert list(MODELS) == [
         "Bigram", "AveragingModel", "OneHeadModel", "MultiHeadModel", "OneBlockModel",
-        "GPT", "ModernGPT", "KneserNey", "NGramGPT",
+        "GPT", "ModernGPT", "KneserNey", "GPTWithNGramCounts",
     ]  # fmt: skip
 
 
@@ -135,7 +135,7 @@ def toy_diary():
     text = generate_toy_diary(entries=1200)
     ids = CharTokenizer.from_text(text).encode(text)
     validation = train_validation_test_split(ids)[1]
-    surprisal = toy_diary_surprisals(text)[-(len(validation) - 1) :]
+    surprisal = exact_toy_diary_surprisals(text)[-(len(validation) - 1) :]
     return ids, surprisal.mean().item()
 
 
@@ -146,7 +146,7 @@ def diary_loss(model, ids, rate, steps=150):
         steps=steps, warmup_steps=20, learning_rate=rate, evaluate_every=steps
     )
     list(train(model, train_ids, validation_ids, config))
-    return validation_loss(model, validation_ids)
+    return evaluate_loss(model, validation_ids)
 
 
 @pytest.mark.parametrize("name", ["OneBlockModel", "ModernGPT"])
@@ -158,7 +158,7 @@ def test_the_floor_tells_an_honest_model_from_one_that_peeks(toy_diary, name, de
     peeking = Peeking(vocab_size).to(device)
     peeking.bigram_logits.weight.data.copy_(20 * torch.eye(vocab_size))
     validation_ids = train_validation_test_split(ids.to(device))[1]
-    assert validation_loss(peeking, validation_ids) < floor
+    assert evaluate_loss(peeking, validation_ids) < floor
 
 
 def modern_loss(swap, toy_diary, device):
@@ -187,5 +187,5 @@ def test_counting_does_not_get_below_the_floor(toy_diary, device):
     ids, floor = toy_diary
     train_ids, validation_ids, _ = train_validation_test_split(ids.to(device))
     model = KneserNey(train_ids, int(ids.max()) + 1, 4)
-    loss = validation_loss(model, validation_ids)
+    loss = evaluate_loss(model, validation_ids)
     assert floor < loss < 1.5

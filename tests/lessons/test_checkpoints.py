@@ -20,6 +20,7 @@ from gpt_lib import catalog, runs
 from gpt_lib import checkpoints as lesson
 from gpt_lib.data import load_text
 from gpt_lib.generation import SamplingConfig, generate, next_logits
+from gpt_lib.modern import ModernConfig
 from gpt_lib.text import train_validation_test_split
 from gpt_lib.training import TrainingConfig, TrainingState, train
 from tests.lessons.small_run import (
@@ -129,9 +130,9 @@ def test_an_unknown_architecture_or_shape_is_an_error():
     with pytest.raises(
         ValueError, match="no architecture 'RNN': there are bigram, aver"
     ):
-        lesson.build("RNN", {})
+        lesson.build_architecture("RNN", {})
     with pytest.raises(ValueError, match=r"'bigram' cannot be built with .*'depth'"):
-        lesson.build("bigram", {"vocab_size": 3, "depth": 2})
+        lesson.build_architecture("bigram", {"vocab_size": 3, "depth": 2})
 
 
 def test_loading_draws_no_random_numbers_and_gives_evaluation_mode(run):
@@ -168,7 +169,7 @@ def test_other_architectures_and_tokenizers_are_passed_in(run):
         {"mine": lesson.ARCHITECTURES["one-block"]},
         {"mine": lambda card: TOKENIZER},
     )
-    model = lesson.build("mine", SHAPE, kinds[0])
+    model = lesson.build_architecture("mine", SHAPE, kinds[0])
     run.save(model, TrainingState.start(model, card.training), card)
     loaded = lesson.load_checkpoint(run.last(), *kinds)
     assert loaded.tokenizer is TOKENIZER
@@ -187,7 +188,7 @@ def test_an_optimizer_of_a_later_lesson_is_an_error_that_says_which(run):
             run, torch.device("cpu"), optimizers={"SGD": torch.optim.SGD}
         )
     with pytest.raises(ValueError, match=r"no optimizer 'Muon'.*lesson 14 brings it"):
-        lesson.look_up("optimizer", "Muon", {"SGD": torch.optim.SGD})
+        lesson.look_up_by_name("optimizer", "Muon", {"SGD": torch.optim.SGD})
 
 
 # Old formats, and one that is to come: old_run/ was written by the code of 0.1, which
@@ -255,7 +256,9 @@ def test_an_old_run_is_resumed_with_the_same_losses(old_run, count, tolerance):
     (model, tokenizer, card), state = resume_old(old_run)
     text = load_text(card.text) if old_run.name == "gpt" else QUESTION
     assert sha256(text.encode()).hexdigest() == card.text_sha256
-    train_ids, validation_ids, _ = train_validation_test_split(tokenizer.encode(text))
+    ids = tokenizer.encode(text)
+    assert card.split == "90/0/10"  # what was not written down
+    train_ids, validation_ids, _ = train_validation_test_split(ids, split=card.split)
     records = train(model, train_ids, validation_ids, card.training, state)
     records = runs.checkpointed(records, old_run, model, state, card, validation_ids)
     losses = [
@@ -338,6 +341,22 @@ def test_every_old_name_is_used_by_some_old_run():
         assert any(f': "{old}"' in card for card in cards), old
     for old in lesson.RENAMED_TENSORS.keys() - {"average alone"}:
         assert any(f".{old}." in name for name in names), old
+
+
+@pytest.mark.parametrize(
+    ("shape", "fields"),
+    [
+        ({}, {"embedding_norm": True, "attention_scale": 1.3}),
+        ({"norm": "layer"}, {"embedding_norm": False, "zero_init_unembed": True}),
+        ({"qk_norm": False, "quiet": False}, {"attention_scale": 1.0}),
+        ({"quiet": False}, {"zero_init": False, "zero_init_unembed": False}),
+    ],
+)
+def test_an_old_modern_gpt_keeps_what_its_shape_did_not_say(shape, fields):
+    card, _ = lesson.upgrade({"architecture": "modern GPT", "shape": shape}, {})
+    expected = fields | {"norm_eps": 0.0}
+    assert expected.items() <= card["shape"].items()
+    ModernConfig(5, **card["shape"])
 
 
 def test_what_is_new_is_not_upgraded(run):
@@ -598,7 +617,7 @@ def test_the_file_of_hashes_may_name_no_other_files(run, tmp_path):
 def test_a_model_on_meta_has_all_shapes_and_no_numbers(architecture):
     shape = {"vocab_size": 7}
     on_meta = lesson.build_on_meta(architecture, shape).state_dict()
-    built = lesson.build(architecture, shape).state_dict()
+    built = lesson.build_architecture(architecture, shape).state_dict()
     assert on_meta.keys() == built.keys()
     for name, tensor in built.items():
         assert on_meta[name].is_meta

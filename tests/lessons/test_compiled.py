@@ -5,7 +5,7 @@ import torch
 import torch._inductor
 
 from gpt_lib import compiled as lesson
-from gpt_lib.cache import KVCache, PackedReader
+from gpt_lib.cache import KVCache, PackedWeightsReader
 from gpt_lib.generation import generate, next_logits
 from gpt_lib.gpt import GPT, GPTConfig
 from tests.conftest import need_compiler
@@ -31,7 +31,7 @@ def reader():
 def test_compiled_equals_eager_at_every_position(reader):
     ids = random_ids(1, CONTEXT)
     for prompt_length in (1, 4):
-        eager = PackedReader(MODEL)
+        eager = PackedWeightsReader(MODEL)
         eager.cache, reader.cache = (KVCache.for_model(MODEL) for _ in range(2))
         sizes = [prompt_length] + [1] * (CONTEXT - prompt_length)
         for piece in pieces_of(ids, sizes):
@@ -78,7 +78,7 @@ def test_a_context_too_short_to_compile_for_is_read_eagerly(context):
 @pytest.mark.slow
 def test_where_cpp_products_cannot_be_generated_the_librarys_are_taken(reader):
     model = GPT(GPTConfig(7, context=8, width=8, heads=2, depth=1)).double()
-    ids, packed = torch.randint(7, (1, 6)), PackedReader(model)
+    ids, packed = torch.randint(7, (1, 6)), PackedWeightsReader(model)
     step = lesson.compile_decoding_step(
         packed
     )  # of 64 bits, for which none are generated

@@ -163,14 +163,14 @@ def test_the_grammar_is_unambiguous_and_the_surprisal_of_an_entry_is_exact():
     assert len({text for text, _ in entries}) == len(entries) > 1000  # no text twice
     assert sum(p for _, p in entries) == pytest.approx(1.0)
     for text, probability in entries[:: len(entries) // 200]:
-        total = lesson.toy_diary_surprisals(text).double().sum().item()
+        total = lesson.exact_toy_diary_surprisals(text).double().sum().item()
         assert total == pytest.approx(-math.log(probability), rel=1e-5)
 
 
 def test_the_surprisal_of_each_character_is_the_fraction_that_remains_possible():
     entries = list(all_texts("entry"))
     text = lesson.generate_toy_diary(1, seed=5)
-    surprisal = lesson.toy_diary_surprisals(text)
+    surprisal = lesson.exact_toy_diary_surprisals(text)
     for position in range(len(text)):
         before = sum(p for entry, p in entries if entry.startswith(text[:position]))
         after = sum(p for entry, p in entries if entry.startswith(text[: position + 1]))
@@ -181,9 +181,9 @@ def test_the_surprisal_of_each_character_is_the_fraction_that_remains_possible()
 
 def test_another_text_is_an_error_and_half_an_entry_is_not():
     with pytest.raises(ValueError, match="no toy diary has 'X' at position 3"):
-        lesson.toy_diary_surprisals("SunX")
+        lesson.exact_toy_diary_surprisals("SunX")
     half = lesson.generate_toy_diary(3)[:150]
-    assert len(lesson.toy_diary_surprisals(half)) == 150
+    assert len(lesson.exact_toy_diary_surprisals(half)) == 150
 
 
 @pytest.mark.parametrize(
@@ -196,10 +196,14 @@ def test_a_corpus_holds_all_ids_of_the_text_in_a_small_type(tmp_path, tokenizer,
     assert corpus.name == str(path)
     assert corpus.sha256 == hashlib.sha256(text.encode()).hexdigest()
     assert corpus.tokenizer == (tokenizer or CharTokenizer.from_text(text))
-    ids = torch.cat([corpus.train, corpus.validation])
-    assert ids.dtype == corpus.test.dtype == dtype
+    ids = torch.cat([corpus.validation, corpus.train, corpus.test])
+    assert ids.dtype == dtype
     assert corpus.tokenizer.decode(ids) == text
-    assert corpus.test.equal(corpus.validation)  # until a later lesson parts them
+    assert corpus.split == "85/5/10"
+    old = lesson.load_corpus(path, tokenizer, split="90/0/10").to("cpu")
+    assert old.test.equal(old.validation)
+    assert old.test.equal(corpus.test)
+    assert old.split == "90/0/10"
 
 
 def test_batches_of_a_corpus_are_long(device):

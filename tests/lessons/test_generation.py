@@ -66,7 +66,12 @@ def test_penalty_by_hand():
 def test_sample_by_hand():
     probabilities = torch.tensor([0.2, 0.5, 0.3])
     throws = torch.tensor([0.0, 0.45, 0.6, 0.95])
-    assert lesson.sample(probabilities.expand(4, 3), throws).tolist() == [1, 1, 2, 0]
+    assert lesson.sample_at_uniform(probabilities.expand(4, 3), throws).tolist() == [
+        1,
+        1,
+        2,
+        0,
+    ]
 
 
 @given(top_p_inputs, some.integers(1, 9))
@@ -136,7 +141,9 @@ def test_a_sample_lands_where_the_bar_says(rows, u):
     probabilities = torch.tensor(
         [softmax(row) for row in rows.tolist()], dtype=torch.float64
     )
-    ids = lesson.sample(probabilities, torch.full((3,), u, dtype=torch.float64))
+    ids = lesson.sample_at_uniform(
+        probabilities, torch.full((3,), u, dtype=torch.float64)
+    )
     for row, id in zip(probabilities.tolist(), ids.tolist()):
         order = by_rank(row)
         start = sum(row[other] for other in order[: order.index(id)])
@@ -146,8 +153,10 @@ def test_a_sample_lands_where_the_bar_says(rows, u):
 def test_no_rounding_can_hit_what_has_no_probability():
     probabilities = torch.tensor([0.0, 0.1, 0.1, 0.1, 0.0]).double()
     almost = torch.tensor(1 - 2**-53, dtype=torch.float64)
-    assert lesson.sample(probabilities, almost).item() == 3
-    assert lesson.sample(probabilities * (1 + 1e-9) / 0.3, almost).item() == 3
+    assert lesson.sample_at_uniform(probabilities, almost).item() == 3
+    assert (
+        lesson.sample_at_uniform(probabilities * (1 + 1e-9) / 0.3, almost).item() == 3
+    )
 
 
 def chi_square(observed, expected):
@@ -163,7 +172,9 @@ def test_ten_thousand_samples_follow_the_exact_probabilities(settings):
     logits = torch.tensor([0.3, -1.0, 1.2, 0.0, 0.9, -0.4, -2.0, 0.5])
     config = lesson.SamplingConfig(**settings)
     probabilities = lesson.sampling_probabilities(logits, config, torch.tensor([0]))
-    ids = lesson.sample(probabilities.expand(10_000, 8), lesson.uniforms(3, 10_000))
+    ids = lesson.sample_at_uniform(
+        probabilities.expand(10_000, 8), lesson.uniforms(3, 10_000)
+    )
     counts = ids.bincount(minlength=8).double()
     possible = probabilities > 0
     assert counts[~possible].sum() == 0
@@ -364,7 +375,7 @@ def test_the_playground_can_explain_every_token(gpt):
         logits = text_generator.logits(ids)
         probabilities = text_generator.probabilities(logits, ids, **settings)
         u = torch.tensor(text_generator.uniform(2, position), dtype=torch.float64)
-        assert lesson.sample(probabilities, u).item() == token.id
+        assert lesson.sample_at_uniform(probabilities, u).item() == token.id
         own = logits.softmax(-1)[token.id].item()
         assert token.probability == pytest.approx(own, rel=1e-3)
         ids = [*ids, token.id]

@@ -61,17 +61,24 @@ def test_rms_norm_by_hand():
     assert_near(y, torch.tensor([[0.6, 0.8], [-1.0, 0.0]]) * 2**0.5)
 
 
+@pytest.mark.parametrize("eps", [1e-6, 0.3])
 @pytest.mark.parametrize("shape", [(5,), (3, 4), (2, 3, 6)])
-def test_rms_norm_is_pytorchs_forward_and_back(shape, device):
+def test_rms_norm_is_pytorchs_forward_and_back(shape, eps, device):
     torch.manual_seed(0)
     x, g = torch.randn(2, *shape, device=device)
     x.requires_grad_()
-    theirs = nn.RMSNorm(shape[-1], eps=0.0, elementwise_affine=False)
-    assert_near(lesson.rms_norm(x), theirs(x))
-    ours, expected = (
-        torch.autograd.grad(f(x), x, g)[0] for f in (lesson.rms_norm, theirs)
-    )
-    assert_near(ours, expected)
+    theirs = nn.RMSNorm(shape[-1], eps, elementwise_affine=False)
+    ours = lesson.RMSNorm(eps)
+    assert_near(ours(x), theirs(x))
+    gradients = (torch.autograd.grad(f(x), x, g)[0] for f in (ours, theirs))
+    assert_near(*gradients)
+
+
+def test_eps_is_inside_the_root_and_0_is_the_clamp_of_before():
+    x = torch.tensor([[3e-3, 4e-3], [3e-7, 4e-7]])  # mean squares 1.25e-5, 1.25e-13
+    assert_near(lesson.rms_norm(x, 1e-6), x / (x.square().mean(-1, True) + 1e-6).sqrt())
+    expected = torch.tensor([[0.6, 0.8], [0.3, 0.4]]) * 2**0.5  # of length 1e-6, 5e-7
+    assert_near(lesson.rms_norm(x, 0.0), expected)
 
 
 def test_without_gradients_rms_norm_is_the_same():
@@ -83,7 +90,7 @@ def test_without_gradients_rms_norm_is_the_same():
 
 def test_the_gradient_written_by_hand_is_the_slope():
     x = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lesson.rms_norm, x)
+    assert torch.autograd.gradcheck(partial(lesson.rms_norm, eps=0.3), x)
 
 
 def test_zero_stays_zero():
@@ -187,7 +194,8 @@ def test_plain_and_fused_attention_agree(dtype, device):
 
 def test_plain_heads_are_those_of_lesson_06():
     torch.manual_seed(0)
-    ours = lesson.ModernAttention(replace(SMALL, kv_heads=4, qk_norm=False))
+    plain = replace(SMALL, kv_heads=4, qk_norm=False, attention_scale=1.0)
+    ours = lesson.ModernAttention(plain)
     theirs = MultiHeadAttention(24, 4)
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(2, 9, 24)
@@ -324,8 +332,10 @@ def test_more_than_the_context_is_refused():
             "activation='tanh' must be one of relu2, swiglu, gelu",
         ),
         ({"dropout": 1.0}, "dropout=1.0 must be from 0 to below 1"),
-        ({"logit_softcap": -1.0}, "logit_softcap=-1.0 and window=0 0 or more"),
-        ({"window": -2}, "window=-2 0 or more"),
+        ({"logit_softcap": -1.0}, "logit_softcap=-1.0 must be 0 or more"),
+        ({"window": -2}, "window=-2 must be 0 or more"),
+        ({"norm_eps": -1e-6}, "norm_eps=-1e-06 must be 0 or more"),
+        ({"attention_scale": math.nan}, "attention_scale=nan must be 0 or more"),
     ],
 )
 def test_a_config_says_what_is_allowed(changes, message):
@@ -379,7 +389,9 @@ def test_with_all_switches_back_it_is_the_gpt_of_lesson_08():
         "kv_heads": 4,
     }
     new = random_model(
-        back | {"qk_norm": False, "bigram_embedding": False, "zero_init": False}
+        back
+        | {"qk_norm": False, "attention_scale": 1.0, "embedding_norm": False}
+        | {"bigram_embedding": False, "zero_init": False, "zero_init_unembed": False}
     )
     names = {
         "input_embedding.token_embedding": "embed",

@@ -10,6 +10,7 @@ from torch import nn
 
 from gpt_lib import checkpoints, runs
 from gpt_lib import muon as lesson
+from gpt_lib.bigram import Bigram
 from gpt_lib.modern import ModernConfig, ModernGPT, build_modern_gpt
 from gpt_lib.speed import CudaGraphStep, MixedPrecisionStep
 from gpt_lib.training import (
@@ -78,8 +79,8 @@ def test_more_rounds_come_nearer():
     torch.manual_seed(0)
     x = torch.randn(20, 30)
     spread = [
-        (torch.linalg.svdvals(lesson.orthogonalize(x, rounds)) - 1).abs().max()
-        for rounds in (1, 3, 5)
+        (torch.linalg.svdvals(lesson.orthogonalize(x, coefficients)) - 1).abs().max()
+        for coefficients in (lesson.COEFFICIENTS[:n] for n in (1, 3, 5))
     ]
     assert spread[2] < spread[1] < spread[0]
 
@@ -94,6 +95,40 @@ def test_stacked_and_transposed_matrices_are_orthogonalized_alike():
         )
     transposed = lesson.orthogonalize(x.mT).mT
     torch.testing.assert_close(transposed, y, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (4, 10), (10, 4)])
+def test_it_is_pytorchs_muon_with_pytorchs_coefficients(shape, monkeypatch):
+    """In 64 bits: PyTorch's computes in bfloat16, so that is left out."""
+    monkeypatch.setattr(torch.Tensor, "bfloat16", lambda self: self.clone())
+    torch.manual_seed(0)
+    ours = nn.Module()
+    ours.blocks = nn.ModuleList([nn.Linear(*reversed(shape), bias=False).double()])
+    ours.other = nn.Parameter(torch.zeros(1))
+    weight = nn.Parameter(ours.blocks[0].weight.detach().clone())
+    theirs = torch.optim.Muon([weight], lr=0.03, weight_decay=0.1)
+    coefficients = ((3.4445, -4.7750, 2.0315),) * 5
+    mine = lesson.Muon(
+        ours, 0.03, 1.0, 0.1, precision=torch.float64, coefficients=coefficients
+    )
+    for _ in range(4):
+        ours.blocks[0].weight.grad = torch.randn(shape, dtype=torch.float64)
+        weight.grad = ours.blocks[0].weight.grad.clone()
+        mine.step()
+        theirs.step()
+    torch.testing.assert_close(ours.blocks[0].weight, weight, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "scale"), [(4, 4, 1.0), (4, 16, 1.0), (682, 128, 2.3083)]
+)
+def test_a_tall_matrix_takes_larger_steps(rows, columns, scale):
+    assert lesson.step_scale(rows, columns) == pytest.approx(scale, abs=1e-4)
+
+
+def test_a_model_without_a_matrix_for_muon_is_an_error():
+    with pytest.raises(ValueError, match=r"Bigram has no matrix in `blocks`.* AdamW"):
+        lesson.Muon(Bigram(5))
 
 
 def test_scale_does_not_matter_and_zero_stays_zero():
@@ -232,7 +267,9 @@ def test_a_run_with_muon_resumes_as_if_it_had_never_stopped(tmp_path):
 
     def start(name):
         torch.manual_seed(3)
-        model = checkpoints.build(card.architecture, card.shape, architectures)
+        model = checkpoints.build_architecture(
+            card.architecture, card.shape, architectures
+        )
         state = TrainingState.start(model, config, WITH_MUON)
         run = runs.CheckpointWriter(name, tmp_path)
         return run, model, records_of(run, model, state, card)
@@ -278,6 +315,6 @@ def test_the_train_step_follows_the_measured_precision(monkeypatch):
     }
     for precision, kind in kinds.items():
         monkeypatch.setattr(lesson, "pick_precision", lambda _, p=precision: p)
-        step = lesson.pick_train_step(torch.device("cpu"))
+        step = lesson.pick_fastest_train_step(torch.device("cpu"))
         assert isinstance(step, kind)
         assert step.precision == precision

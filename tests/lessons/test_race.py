@@ -11,12 +11,12 @@ from torch import nn
 from gpt_lib import race as lesson
 from gpt_lib.attention import future_leak
 from gpt_lib.cache import CachedReader, KVCache, left_pad
-from gpt_lib.generation import generate, next_logits, sample, uniforms
+from gpt_lib.generation import generate, next_logits, sample_at_uniform, uniforms
 from gpt_lib.gpt import GPTConfig
 from gpt_lib.modern import ModernConfig, ModernGPT
 from gpt_lib.muon import lr_fraction, muon_groups
 from gpt_lib.speed import MasterWeightStep, MixedPrecisionStep
-from gpt_lib.training import validation_loss
+from gpt_lib.training import evaluate_loss
 from tests.lessons.test_muon import IDS, SMALL, small_model
 
 
@@ -167,7 +167,7 @@ def test_other_ids_that_are_loaded_are_counted_again():
 
 def ngram_model(seed=0, order=2):
     gpt = small_model(seed, window=4)
-    return lesson.NGramGPT(gpt, lesson.KneserNey(IDS, 17, order))
+    return lesson.GPTWithNGramCounts(gpt, lesson.KneserNey(IDS, 17, order))
 
 
 def random_ngram_model():
@@ -230,7 +230,9 @@ def test_the_same_text_is_generated_with_and_without_a_cache():
     expected, ids = [], start
     for u in uniforms(1, 20):
         probabilities = next_logits(model, ids).double().softmax(dim=-1)
-        ids = torch.cat([ids, sample(probabilities, u[None])[:, None]], dim=1)
+        ids = torch.cat(
+            [ids, sample_at_uniform(probabilities, u[None])[:, None]], dim=1
+        )
         expected.append(ids[0, -1].item())
     assert generated == expected
 
@@ -275,7 +277,7 @@ def test_a_window_across_a_border_does_not_know_what_it_reads():
     """As in one fold: random text is no easier behind the border than before it."""
     text = random_text(4, 4000, seed=7)
     gpt = ModernGPT(ModernConfig(4, **SMALL | {"context": 80}))
-    model = lesson.NGramGPT(gpt, lesson.KneserNey(text, 4, 5))
+    model = lesson.GPTWithNGramCounts(gpt, lesson.KneserNey(text, 4, 5))
     border = model.ngrams.fold_size * torch.arange(1, 20)[:, None]
     positions = border + torch.arange(-40, 40)
     logits = lesson.OutOfFoldTrainingModel(model, text)(positions)[:, 40:]
@@ -341,13 +343,13 @@ def test_a_config_says_what_is_allowed(options, message):
 
 def test_a_config_without_ngrams_is_the_gpt_alone():
     config = lesson.RaceConfig(shape=SMALL)
-    assert isinstance(config.build_model(IDS, 17), lesson.NGramGPT)
+    assert isinstance(config.build_model(IDS, 17), lesson.GPTWithNGramCounts)
     alone = lesson.RaceConfig(shape=SMALL, ngram_order=0)
     assert isinstance(alone.build_model(IDS, 17), ModernGPT)
 
 
 def test_on_a_gpu_the_model_has_the_shape_of_the_lecture():
-    config = lesson.RACE_CONFIGS["cuda"]
+    config = lesson.RACE_CONFIG_BY_DEVICE["cuda"]
     model = config.build_model(IDS.repeat(3), 17)
     lecture = GPTConfig.preset("lecture", 17)
     for name in ("context", "width", "heads", "depth"):
@@ -385,7 +387,7 @@ def test_the_rate_in_a_race_goes_by_the_clock(monkeypatch):
 
     ticking = SimpleNamespace(perf_counter=lambda: clock.now)
     monkeypatch.setattr(lesson, "time", ticking)
-    monkeypatch.setattr(lesson, "pick_train_step", lambda _: step_function)
+    monkeypatch.setattr(lesson, "pick_fastest_train_step", lambda _: step_function)
     config = lesson.RaceConfig(sequence_length=8)
     records = list(
         lesson.train_for_seconds(config, small_model(), IDS, 10.0, start_time=-3.0)
@@ -417,7 +419,7 @@ def test_a_race_gains_on_its_ngrams(monkeypatch, step):
 
     ticking = SimpleNamespace(perf_counter=lambda: clock.now)
     monkeypatch.setattr(lesson, "time", ticking)
-    monkeypatch.setattr(lesson, "pick_train_step", lambda _: step_function)
+    monkeypatch.setattr(lesson, "pick_fastest_train_step", lambda _: step_function)
     text = random_text(5, 2000, seed=6)
     for t in range(4, 2000):
         if t % 2:
@@ -426,6 +428,6 @@ def test_a_race_gains_on_its_ngrams(monkeypatch, step):
     config = lesson.RaceConfig(shape=shape, ngram_order=2, **lengths)
     torch.manual_seed(1)
     model = config.build_model(text[:1500], 5)
-    before = validation_loss(model, text[-500:])
+    before = evaluate_loss(model, text[-500:])
     list(lesson.train_for_seconds(config, model, text[:1500], 100.0))  # steps
-    assert validation_loss(model, text[-500:]) < before - 0.1
+    assert evaluate_loss(model, text[-500:]) < before - 0.1

@@ -367,7 +367,7 @@ def test_saving_takes_its_fraction_of_the_time_and_no_more(tmp_path, monkeypatch
             type(self).saves += 1
             clock[0] += 0.5
 
-    model = checkpoints.build("bigram", {"vocab_size": 8})
+    model = checkpoints.build_architecture("bigram", {"vocab_size": 8})
     state = TrainingState.start(model, CONFIG)
     config = replace(CONFIG, steps=2000, evaluate_every=10**6)
     run, card = Timed("x", tmp_path), replace(CARD, training=config)

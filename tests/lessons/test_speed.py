@@ -325,7 +325,10 @@ def test_the_faster_attention_is_picked(monkeypatch):
     for name in lesson.ATTENTIONS:
         times = slow | {name: 1.0}
         monkeypatch.setattr(lesson, "attention_times", lambda *_, times=times: times)
-        assert lesson.pick_attention((1, 1, 4, 4), torch.device("cpu"), None) == name
+        assert (
+            lesson.pick_fastest_attention((1, 1, 4, 4), torch.device("cpu"), None)
+            == name
+        )
 
 
 def test_attention_is_timed_forward_and_backward(monkeypatch, device):

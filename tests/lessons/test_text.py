@@ -111,20 +111,31 @@ def test_a_vocabulary_needs_characters_and_each_once(characters):
         lesson.CharTokenizer(characters)
 
 
-@given(st.integers(20, 500))
+@given(st.integers(40, 500))
 def test_the_split_loses_nothing_and_shares_nothing(length):
     parts = lesson.train_validation_test_split(torch.arange(length))
     train, validation, test = parts
-    assert torch.cat([train, validation]).equal(torch.arange(length))
-    assert test.equal(validation)
-    assert len(train) == int(0.9 * length)
+    assert torch.cat([validation, train, test]).equal(torch.arange(length))
+    assert len(validation) == length * 5 // 100
+    assert len(train) + len(validation) == length * 90 // 100
+
+
+def test_the_test_part_is_the_last_tenth_in_every_split():
+    ids = torch.arange(1115394)
+    for split, begin in (("85/5/10", 55769), ("90/0/10", 0)):
+        train, validation, test = lesson.train_validation_test_split(ids, split=split)
+        assert (train[0], train[-1]) == (begin, 1003853)
+        assert (test[0], test[-1]) == (1003854, 1115393)
+    assert validation.equal(test)  # where none was set aside
 
 
 def test_a_text_too_short_to_split_says_how_long_it_must_be():
+    with pytest.raises(ValueError, match=r"leaves 9 .* needs 10: .*at least 200 "):
+        lesson.train_validation_test_split(torch.arange(180), context=9)
+    parts = lesson.train_validation_test_split(torch.arange(200), context=9)
+    assert [len(part) for part in parts] == [170, 10, 20]
     with pytest.raises(ValueError, match=r"leaves 9 .* needs 10: .*at least 100 "):
-        lesson.train_validation_test_split(torch.arange(90), context=9)
-    parts = lesson.train_validation_test_split(torch.arange(100), context=9)
-    assert [len(part) for part in parts] == [90, 10, 10]
+        lesson.train_validation_test_split(torch.arange(90), 9, "90/0/10")
 
 
 def test_targets_are_the_inputs_moved_by_one():
@@ -169,8 +180,10 @@ def test_sequential_batches_hold_every_target_once(length, context, batch_size):
 def test_the_baselines_on_tiny_shakespeare():
     text = load_text("tinyshakespeare")
     tokenizer = lesson.CharTokenizer.from_text(text)
-    train, validation, _ = lesson.train_validation_test_split(tokenizer.encode(text))
-    losses = lesson.baseline_losses(train, validation, tokenizer.vocab_size)
+    train, _, test = lesson.train_validation_test_split(
+        tokenizer.encode(text), split="90/0/10"
+    )
+    losses = lesson.baseline_losses(train, test, tokenizer.vocab_size)
     assert losses["ln V"] == pytest.approx(4.1744, abs=1e-4)
     assert losses["unigram"] == pytest.approx(3.3473, abs=1e-4)
     assert losses["bigram counts"] == pytest.approx(2.4819, abs=1e-4)

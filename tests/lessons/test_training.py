@@ -85,10 +85,11 @@ def test_the_schedule_at_its_corners():
         steps=101, warmup_steps=10, learning_rate=1.0, final_lr_fraction=0.1
     )
     rates = [lesson.learning_rate(step, settings) for step in range(101)]
-    assert rates[0] == pytest.approx(0.1)
-    assert rates[9] == rates[10] == pytest.approx(1.0)
+    assert rates[0] == pytest.approx(1 / 11)
+    assert [step for step, rate in enumerate(rates) if rate == 1.0] == [10]
     assert rates[55] == pytest.approx(0.55)  # half way down
-    assert rates[100] == pytest.approx(0.1)
+    for step in (100, 101, 150):
+        assert lesson.learning_rate(step, settings) == pytest.approx(0.1, rel=1e-12)
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[20] > 0.97  # a cosine stays high where a line would be at 0.9
 
@@ -101,7 +102,11 @@ def test_the_schedule_at_its_corners():
         ({"learning_rate": 0.0}, "learning_rate=0.0 must be above 0"),
         ({"learning_rate": math.nan}, "learning_rate=nan must be above 0"),
         ({"max_grad_norm": -1.0}, "max_grad_norm=-1.0 must be above 0"),
-        ({"warmup_steps": 60}, "warmup_steps=60 must be 0 or more, and below steps=60"),
+        ({"warmup_steps": -1}, "warmup_steps=-1 must be 0 or more"),
+        (
+            {"warmup_steps": 59},
+            "warmup_steps=59 .* at most 58, two fewer than steps=60",
+        ),
     ],
 )
 def test_an_impossible_config_says_what_is_allowed(changes, message):
@@ -113,7 +118,7 @@ def test_an_impossible_config_says_what_is_allowed(changes, message):
 def test_validation_reads_every_target_once(length):
     torch.manual_seed(0)
     model, ids = ToyModel(5, context=6), torch.arange(length) * 7 % 5
-    loss = lesson.validation_loss(model, ids)
+    loss = lesson.evaluate_loss(model, ids)
     model.eval()
     total = sum(
         cross_entropy(model(x)[0], y[0], reduction="sum").item()
@@ -126,10 +131,10 @@ def test_validation_reads_windows_of_the_context_for_models_of_any_length():
     torch.manual_seed(0)
     model, ids = ToyModel(5, context=6), torch.arange(40) * 7 % 5
     model.context = None
-    short, long = (lesson.validation_loss(model, ids, context) for context in (4, 40))
+    short, long = (lesson.evaluate_loss(model, ids, context) for context in (4, 40))
     assert abs(short - long) > 1e-4
     model.context = 4
-    assert lesson.validation_loss(model, ids) == pytest.approx(short)
+    assert lesson.evaluate_loss(model, ids) == pytest.approx(short)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -144,7 +149,7 @@ def test_eval_mode_restores_the_mode_even_after_an_error(training):
     with pytest.raises(RuntimeError, match="in the middle"):
         fail()
     assert model.training is training
-    lesson.validation_loss(model, torch.arange(20) % 5)
+    lesson.evaluate_loss(model, torch.arange(20) % 5)
     assert model.training is training
 
 
@@ -160,9 +165,9 @@ def test_training_reaches_the_counted_pairs(ids, device):
     history = list(lesson.train(model, ids, ids, settings))
     probabilities = bigram_probabilities(bigram_counts(ids.cpu(), 5))
     counted = Bigram.from_probabilities(probabilities).to(device)
-    lowest = lesson.validation_loss(counted, ids)
+    lowest = lesson.evaluate_loss(counted, ids)
     assert history[0].batch_loss == pytest.approx(math.log(5), abs=1e-4)
-    assert lesson.validation_loss(model, ids) == pytest.approx(lowest, abs=0.02)
+    assert lesson.evaluate_loss(model, ids) == pytest.approx(lowest, abs=0.02)
 
 
 def test_records_come_when_due_and_count_what_was_read(ids, device):
@@ -238,7 +243,7 @@ def test_a_stopped_run_continues_as_if_it_had_never_stopped(ids, device):
 
 
 def test_a_finished_run_has_nothing_left_to_do(ids, device):
-    model, settings = Bigram(5).to(device), make_config(steps=6)
+    model, settings = Bigram(5).to(device), make_config(steps=6, warmup_steps=4)
     state = lesson.TrainingState.start(model, settings)
     list(lesson.train(model, ids, ids, settings, state))
     with pytest.raises(ValueError, match="6 of 6 steps are done: nothing is left"):
@@ -303,7 +308,7 @@ def test_training_on_bytes_needs_nothing_else(device):
     ids = tokenizer.encode(text).to(torch.int16).to(device)
     model = Bigram(tokenizer.vocab_size).to(device)
     *_, last = lesson.train(model, ids, ids, make_config(steps=80, learning_rate=0.3))
-    loss = lesson.validation_loss(model, ids)
+    loss = lesson.evaluate_loss(model, ids)
     assert loss < 1.0 < math.log(256)
     assert last.validation_estimate == pytest.approx(loss, abs=0.1)
     assert lesson.bits_per_byte(loss, ids, tokenizer) == pytest.approx(

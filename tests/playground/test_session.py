@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 
 from gpt_lib.generation import stream_text
-from gpt_lib.playground.branches import Branch, branch_tree
+from gpt_lib.playground.branches import Branch, merge_branches
 from gpt_lib.playground.session import GenerationOptions, Session, Text
 from gpt_lib.playground.settings import NEUTRAL, PRESETS, SETTINGS, parse_settings
 from tests.byte_tokenizer import ByteTokenizer
@@ -188,7 +188,7 @@ def test_branches_become_a_tree_that_forks_where_they_do():
         branch_of([0, 0, 2, 3], [0.5] * 4),
         branch_of([1], [1]),
     ]
-    nodes = branch_tree(branches, "abcd", "x")
+    nodes = merge_branches(branches, "abcd", "x")
     assert [(n.text, n.parent, f"{n.log_probability:.1f}") for n in nodes] == [
         ("x", -1, "0.0"),
         ("aa", 0, "-1.4"),
@@ -201,7 +201,7 @@ def test_branches_become_a_tree_that_forks_where_they_do():
 
 def test_a_branch_that_begins_another_ends_at_an_inner_node():
     branches = [branch_of([0], [0.5]), branch_of([0, 1], [0.5, 0.5])]
-    nodes = branch_tree(branches, "abcd", "")
+    nodes = merge_branches(branches, "abcd", "")
     assert [node.text for node in nodes] == ["a", "b"]
     assert [node.branches for node in nodes] == [[0, 1], [1]]
 
@@ -228,10 +228,10 @@ def test_a_token_picked_within_a_character_makes_another_one():
     assert text.text == "xaè"
     make_steps(session.begin(length=1))
     assert text.text == "xaèb"
-    nodes = branch_tree(text.branches, text.text_generator.labels, text.prompt)
+    nodes = merge_branches(text.branches, text.text_generator.labels, text.prompt)
     assert [node.text for node in nodes] == ["xa", "éb", "èb"]
     text.pick(1, 0xE2)  # the first of three bytes: no character yet
-    nodes = branch_tree(text.branches, text.text_generator.labels, text.prompt)
+    nodes = merge_branches(text.branches, text.text_generator.labels, text.prompt)
     assert [node.text for node in nodes] == ["xa", "<C3>", "éb", "èb", "<E2>"]
 
 

@@ -11,7 +11,12 @@ from gpt_lib.views.picture import WIDGET_VIEW
 from gpt_lib.views.tokens.generated_text import GeneratedTextWidget, generated_text
 from gpt_lib.views.tokens.generated_text_data import LEGEND
 from gpt_lib.views.tokens.shaded_text import picture_of_strips
-from gpt_lib.views.tokens.shades import EDGES, PLAIN, PROMPT, SHADES
+from gpt_lib.views.tokens.shades import (
+    PLAIN_SHADE,
+    PROMPT_SHADE,
+    SHADES,
+    SURPRISAL_EDGES,
+)
 from tests.views.page_data import alt_of, decode_floats
 
 NASTY = "<b>\"x\" & 'y'"
@@ -74,7 +79,7 @@ def test_a_selection_beyond_the_new_text_is_dropped(tokens, selected):
 
 def test_the_page_gets_the_steps_of_the_loss_heatmap():
     widget = GeneratedTextWidget()
-    assert widget.edges == list(EDGES)
+    assert widget.edges == list(SURPRISAL_EDGES)
     assert widget.legend == LEGEND
     assert len(widget.legend) == len(SHADES) == len(widget.edges) + 2
 
@@ -118,8 +123,8 @@ def test_a_fallback_draws_the_prompt_dotted_and_each_token_on_its_shade(drawings
     assert title == "Text"
     assert strip.text == "To\nabc\n"
     assert strip.heading.startswith("3 tokens, ")
-    shades = [PLAIN, SHADES[3], SHADES[3], SHADES[4]]
-    assert list(strip.shades) == [*[PROMPT] * 3, *shades]
+    shades = [PLAIN_SHADE, SHADES[3], SHADES[3], SHADES[4]]
+    assert list(strip.shades) == [*[PROMPT_SHADE] * 3, *shades]
     assert legend.text.startswith("surprisal in nats:  0–0.5 ")
     assert "not known" not in legend.text
 
@@ -143,7 +148,7 @@ def test_a_text_without_probabilities_is_not_shaded(drawings):
     assert view.widget.probabilities == ""
     assert view.fallback.description == "Text. 1 tokens. To be"
     [([strip], _, legend)] = drawings
-    assert list(strip.shades) == [PROMPT] * 2 + [PLAIN] * 3
+    assert list(strip.shades) == [PROMPT_SHADE] * 2 + [PLAIN_SHADE] * 3
     assert legend is None
 
 

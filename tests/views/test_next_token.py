@@ -9,7 +9,7 @@ import pytest
 from ipywidgets import Button
 
 from gpt_lib.playground.settings import NEUTRAL, PRESETS, SETTINGS
-from gpt_lib.views.controls import Controls
+from gpt_lib.views.controls import SamplingControls
 from gpt_lib.views.picture import WIDGET_VIEW
 from gpt_lib.views.tokens.next_token import (
     NextTokenWidget,
@@ -282,7 +282,7 @@ def test_the_picture_changes_with_the_settings_and_u():
 
 
 def make_controls(vocab_size=65):
-    return Controls(SETTINGS, PRESETS, vocab_size)
+    return SamplingControls(SETTINGS, PRESETS, vocab_size)
 
 
 def test_controls_begin_neutral_and_within_their_ranges():
@@ -483,7 +483,7 @@ def test_an_explorer_says_what_does_not_fit(contexts, options, complaint):
 
 
 def test_a_setting_can_be_left_out():
-    controls = Controls(SETTINGS, PRESETS, 9, left_out=["repetition_penalty"])
+    controls = SamplingControls(SETTINGS, PRESETS, 9, left_out=["repetition_penalty"])
     assert "repetition_penalty" not in controls.settings
     controls.buttons["Careful"].click()
     assert controls.settings["top_p"] == 0.9
@@ -497,7 +497,7 @@ def test_controls_take_any_settings():
     heat = SimpleNamespace(
         key="heat", label="Heat", low=0, high=0, step=1, neutral=2, tip=tip
     )
-    controls = Controls([heat], {"Hot": {"heat": 9, "other": 1}}, vocab_size=9)
+    controls = SamplingControls([heat], {"Hot": {"heat": 9, "other": 1}}, vocab_size=9)
     assert controls.settings == {"heat": 2}
     assert controls.sliders["heat"].max == 9  # high=0: the size of the vocabulary
     assert controls.buttons["Hot"].tooltip == "heat 9"

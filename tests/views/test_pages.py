@@ -22,7 +22,7 @@ from gpt_lib.views.attention.token_labels import token_labels
 from gpt_lib.views.charts.training_scrubber import TrainingScrubberWidget
 from gpt_lib.views.charts.training_scrubber_data import (
     Checkpoints,
-    RenderedCurve,
+    LossCurvePicture,
     training_scrubber_data,
 )
 from gpt_lib.views.page import FOLDER, encode_floats, load_page_files
@@ -33,15 +33,15 @@ from gpt_lib.views.tokens.generated_text_data import SHADE_SCALE, generated_text
 from gpt_lib.views.tokens.loss_heatmap import LossHeatmapWidget
 from gpt_lib.views.tokens.loss_heatmap_data import loss_heatmap_data
 from gpt_lib.views.tokens.next_token import NextTokenWidget
-from gpt_lib.views.tokens.next_token_data import message_data, next_token_data
+from gpt_lib.views.tokens.next_token_data import message_page_data, next_token_data
 from gpt_lib.views.tokens.token_tree import TokenTreeWidget
 from gpt_lib.views.tokens.token_tree_data import TreeNode, token_tree_data
-from gpt_lib.views.visible_text import percent, visible_character, visible_text
+from gpt_lib.views.visible_text import format_percent, visible_character, visible_text
 from tests.views.page_data import decode_floats
 
 NAN, EVEN = np.nan, np.full((1, 2, 2), 0.5)
 MASKED = np.array([[[1.0, -np.inf], [0.5, -0.5]]])
-PICTURE = RenderedCurve("data:,", "A curve.", [(0.1, 0.2), (0.9, 0.8)], 0.1, 0.9)
+PICTURE = LossCurvePicture("data:,", "A curve.", [(0.1, 0.2), (0.9, 0.8)], 0.1, 0.9)
 PAGES = [
     (AttentionMapWidget, attention_map_data("a ", ["a", "␣"], {"now": EVEN})),
     (
@@ -54,7 +54,7 @@ PAGES = [
         loss_heatmap_data("ab", {"m": [NAN, 1]}, {"m": [[], [("b", 0.5)]]}),
     ),
     (NextTokenWidget, next_token_data(["a", "b"], [0.5, 0.5], [1, 0], 0.5)),
-    (NextTokenWidget, message_data("Nothing yet.")),
+    (NextTokenWidget, message_page_data("Nothing yet.")),
     (
         GeneratedTextWidget,
         {**generated_text_data("a", ["b", "c"], [NAN, 0.5]), **SHADE_SCALE},
@@ -182,7 +182,7 @@ def test_labels_show_what_cannot_be_seen_and_are_as_many_as_a_page_holds():
 
 
 def test_a_percentage_is_never_rounded_down_to_nothing():
-    assert [percent(p) for p in (0, 0.0004, 0.001, 0.5)] == [
+    assert [format_percent(p) for p in (0, 0.0004, 0.001, 0.5)] == [
         "0.0 %",
         "<0.1 %",
         "0.1 %",

@@ -24,8 +24,8 @@ from gpt_lib.views.tokens.shaded_text import (
     truncation_note,
 )
 from gpt_lib.views.tokens.shades import (
-    PLAIN,
-    PROMPT,
+    PLAIN_SHADE,
+    PROMPT_SHADE,
     SHADE_RULES,
     SHADES,
     Shade,
@@ -37,7 +37,7 @@ VERSE = "First Citizen:\nBefore we proceed any further, hear me speak.\n\n"
 DARKEST = SHADES[4]
 
 
-def strip(text, shade=PLAIN, heading=""):
+def strip(text, shade=PLAIN_SHADE, heading=""):
     return Strip(text, [shade] * len(text), heading)
 
 
@@ -67,7 +67,7 @@ def test_a_page_and_a_picture_take_their_colours_from_the_same_shades():
     assert [shade.css for shade in SHADES] == styles
     for index, style in enumerate(styles):
         assert f".gpt-shade-{index} {{ {style} }}" in SHADE_RULES
-    assert PROMPT.css == "color:#444;text-decoration:underline dotted"
+    assert PROMPT_SHADE.css == "color:#444;text-decoration:underline dotted"
 
 
 def test_shades_have_fixed_steps():
@@ -86,7 +86,7 @@ def test_each_character_has_its_shade(shade):
 
 
 def test_a_shade_is_where_its_character_is():
-    row = [PLAIN] * 20 + [DARKEST] * 5 + [PLAIN] * 20
+    row = [PLAIN_SHADE] * 20 + [DARKEST] * 5 + [PLAIN_SHADE] * 20
     drawn = pixels(picture_of_strips([Strip(" " * 45, row)], "", "w"))
     columns = np.flatnonzero((drawn.sum(axis=-1) < 300).any(axis=0))
     assert columns.min() == MARGIN + 20 * CELL_WIDTH
@@ -104,7 +104,7 @@ def test_ink_is_light_on_a_dark_shade():
 
 
 def test_each_character_has_one_ink():
-    both = Strip("m" * 40, [PLAIN] * 20 + [DARKEST] * 20)
+    both = Strip("m" * 40, [PLAIN_SHADE] * 20 + [DARKEST] * 20)
     drawn = pixels(picture_of_strips([both], "", "w"))
     half = MARGIN + 20 * CELL_WIDTH
     plain, dark = (drawn < 30).all(-1), (drawn > 240).all(-1)
@@ -116,7 +116,7 @@ def test_each_character_has_one_ink():
 def test_an_underline_is_drawn_and_a_dotted_one_has_gaps():
     dark = [
         (pixels(picture_of_strips([strip(" " * 40, look)], "", "w")) < 160).sum()
-        for look in (PLAIN, Shade(underline="dotted"), Shade(underline="solid"))
+        for look in (PLAIN_SHADE, Shade(underline="dotted"), Shade(underline="solid"))
     ]
     assert dark[0] == 0
     assert dark[0] < dark[1] < dark[2]
@@ -227,7 +227,7 @@ def test_a_dollar_is_a_dollar():
 
 def test_nothing_is_clipped():
     text = ("W" * COLUMNS + "\n") * (LINES + 3) + "gjpqy"
-    parts = [strip(text, PROMPT, heading="step 5000 " * 12)] * 2
+    parts = [strip(text, PROMPT_SHADE, heading="step 5000 " * 12)] * 2
     legend = legend_strip("surprisal in nats", LABELS, np.array([5]))
     drawn = pixels(picture_of_strips(parts, "A long title " * 12, "w", legend))
     for edge in (drawn[:8], drawn[-8:], drawn[:, :12], drawn[:, -12:]):

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from gpt_lib.views.charts.training_scrubber import (
-    POINTS_LABEL,
+    CHECKPOINT_DOTS_LEGEND,
     training_scrubber,
 )
 from gpt_lib.views.picture import WIDGET_VIEW
@@ -116,7 +116,7 @@ def test_the_fallback_describes_the_curve_and_how_the_writing_grew():
     view = scrubber_with()
     assert view.fallback.description.startswith(
         "A run. loss (nats a token) against training step: train from 4.2 to 1.5;"
-        f" held out from 5 to 5; 5 {POINTS_LABEL}, from 5 to 1."
+        f" held out from 5 to 5; 5 {CHECKPOINT_DOTS_LEGEND}, from 5 to 1."
     )
     assert "\nStep 100 (4.00) wrote: wrote <1>\n& more" in view.fallback.description
     assert repr(view) == view.fallback.description

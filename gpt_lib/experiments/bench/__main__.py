@@ -12,14 +12,13 @@ from gpt_lib.experiments.bench import command_latency, training
 from gpt_lib.experiments.bench.comparison import Comparison, print_comparison
 from gpt_lib.experiments.bench.generation import generation_chart, generation_rows
 from gpt_lib.experiments.bench.peers import peer_versions
-from gpt_lib.experiments.race import race_chart, race_rows
 from gpt_lib.experiments.results import save_bench_rows
 
 # What is compared with peers, each comparison a row.
 COMPARISONS: dict[str, Callable[[], Iterator[Comparison]]] = {
-    "bigram": training.compare_bigram_training,
+    "bigram": training.compare_trainer_with_plain_loop,
     "step": training.compare_float32_steps,
-    "mixed-precision": training.compare_mixed_precision,
+    "mixed-precision": training.compare_with_float32_peers,
     "memory": training.compare_memory,
     "loss": training.compare_loss,
 }
@@ -28,11 +27,10 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "profile": training.profile_training_steps,
     "step-variants": training.time_step_functions,
     "generation": generation_rows,
-    "race": race_rows,
 }
 PART_NAMES = (*COMPARISONS, *MEASUREMENTS)
 # What the README shows; it has their descriptions as well, and a test compares them.
-PICTURES = {"race": race_chart, "generation": generation_chart}
+PICTURES = {"generation": generation_chart}
 
 
 def measure_part(part: str) -> list[dict[str, Any]]:

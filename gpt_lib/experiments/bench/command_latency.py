@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 
-from gpt_lib.checkpoints import build
+from gpt_lib.checkpoints import build_architecture
 from gpt_lib.cli.train_run import make_new_run_card
 from gpt_lib.data import DATA, load_corpus
 from gpt_lib.device import device_info, pick_device
 from gpt_lib.experiments.results import write_json
 from gpt_lib.runs import CheckpointWriter, checkpointed
-from gpt_lib.training import TrainingRecord, TrainingState, train
+from gpt_lib.training import StepRecord, TrainingState, train
 
 COMMAND_RESULTS = DATA / "results" / "command.json"
 REPEATS = 5
@@ -35,8 +35,8 @@ def time_gpt_command(arguments: list[str], first_character: bool = False) -> flo
 
 
 def timed_records(
-    records: Iterable[TrainingRecord], waits: list[float]
-) -> Iterator[TrainingRecord]:
+    records: Iterable[StepRecord], waits: list[float]
+) -> Iterator[StepRecord]:
     """The same records; `waits` gets the seconds that the trainer waited for each."""
     for record in records:
         start = time.perf_counter()
@@ -49,7 +49,7 @@ def checkpoint_time_fraction(preset: str, steps: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         run, waits = CheckpointWriter("timed", Path(folder)), []
         card = make_new_run_card("tinyshakespeare", preset, {}, {"steps": steps})
-        model = build(card.architecture, card.shape).to(pick_device())
+        model = build_architecture(card.architecture, card.shape).to(pick_device())
         state = TrainingState.start(model, card.training)
         corpus = load_corpus(card.text).to(pick_device())
         records = train(model, corpus.train, corpus.validation, card.training, state)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gpt_lib.cache import CachedReader, KVCache, PackedReader
+from gpt_lib.cache import CachedReader, KVCache, PackedWeightsReader
 from gpt_lib.compiled import CompiledReader
 from gpt_lib.device import pick_device
 from gpt_lib.experiments.bench.peers import (
@@ -62,7 +62,7 @@ def generate_ours(
     )
 
 
-def run_steps_alone(reader: PackedReader, prompt: Tensor, length: int) -> int:
+def run_steps_alone(reader: PackedWeightsReader, prompt: Tensor, length: int) -> int:
     """The decoding steps of a text, on one id again and again: nothing is sampled."""
     cache, new = KVCache.for_model(reader.model), length - prompt.size(1)
     with torch.inference_mode():
@@ -133,7 +133,7 @@ def compare_generation(
     peer = PEERS[TRANSFORMERS_GPT2](config).to(device).eval()
     prompt = torch.randint(65, (batch_size, PROMPT_LENGTH))
     candidates = {
-        "ours": partial(generate_ours, model, PackedReader, prompt, length),
+        "ours": partial(generate_ours, model, PackedWeightsReader, prompt, length),
         TRANSFORMERS_GPT2: partial(generate_transformers, peer, prompt, length),
     }
     if device.type == "cpu":

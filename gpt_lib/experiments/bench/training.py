@@ -21,7 +21,11 @@ from gpt_lib.device import pick_device
 from gpt_lib.experiments.bench.comparison import Comparison, peer_comparisons
 from gpt_lib.experiments.bench.peers import PEERS
 from gpt_lib.experiments.interleave import interleave
-from gpt_lib.experiments.race import NANOGPT_PRESETS, entry_for_device, race_corpus
+from gpt_lib.experiments.race import (
+    NANOGPT_PRESET_BY_DEVICE,
+    look_up_by_device,
+    race_corpus,
+)
 from gpt_lib.experiments.results import machine_info
 from gpt_lib.gpt import GPT, GPTConfig
 from gpt_lib.speed import (
@@ -29,16 +33,16 @@ from gpt_lib.speed import (
     CudaGraphStep,
     MasterWeightStep,
     MixedPrecisionStep,
-    pick_attention,
+    pick_fastest_attention,
     profile_operators,
 )
 from gpt_lib.text import random_batch
 from gpt_lib.training import (
     StepFunction,
     TrainingConfig,
+    evaluate_loss,
     train,
     training_step,
-    validation_loss,
 )
 
 ROUNDS, STEPS = 27, 12  # short turns: a machine has slow minutes
@@ -52,7 +56,7 @@ OUR_LEARNING_RATE = 4e-3  # on the same steps, batches and shape
 MATMUL_OPERATORS = ("mm", "addmm", "bmm")  # matrix products, as PyTorch names them
 
 
-def compare_bigram_training() -> Iterator[Comparison]:
+def compare_trainer_with_plain_loop() -> Iterator[Comparison]:
     """Our trainer against the plain PyTorch loop, on equal batches."""
     device, corpus = pick_device(), race_corpus()
     config = TrainingConfig(
@@ -159,7 +163,7 @@ def compare_float32_steps() -> Iterator[Comparison]:
     yield from compare_steps(name, training_step, torch.float32)
 
 
-def compare_mixed_precision() -> Iterator[Comparison]:
+def compare_with_float32_peers() -> Iterator[Comparison]:
     """Our step in 16 bits, as lesson 11 chooses it, beside the peers' in 32.
 
     Nothing on a machine that has no fast arithmetic in 16 bits.
@@ -168,7 +172,7 @@ def compare_mixed_precision() -> Iterator[Comparison]:
     if precision == torch.float32:
         return
     shape = BATCH_SIZE, CONFIG.heads, CONFIG.context, CONFIG.width // CONFIG.heads
-    attention = pick_attention(shape, pick_device(), precision)
+    attention = pick_fastest_attention(shape, pick_device(), precision)
     name = f"the same in {precision}, the peers in fp32"
     yield from compare_steps(name, MixedPrecisionStep(precision), precision, attention)
 
@@ -206,7 +210,7 @@ def profile_training_steps() -> Iterator[dict[str, Any]]:
 def time_step_functions() -> Iterator[dict[str, Any]]:
     """A step of lesson 08's GPT, on a GPU the lecture's, by each way of lesson 11."""
     ids = race_corpus().train
-    preset, batch_size = entry_for_device(NANOGPT_PRESETS, ids.device)
+    preset, batch_size = look_up_by_device(NANOGPT_PRESET_BY_DEVICE, ids.device)
     config = GPTConfig.preset(preset, CONFIG.vocab_size)
     shape = batch_size, config.context
     dtype = machine_info()["fastest dtype"]
@@ -303,6 +307,6 @@ def compare_loss() -> Iterator[Comparison]:
         model = build(CONFIG).to(pick_device())
         config = replace(NANOGPT_TRAINING_CONFIG, learning_rate=learning_rate)
         list(train(model, corpus.train, corpus.validation, config))
-        figures[name] = [validation_loss(model, corpus.validation)]
+        figures[name] = [evaluate_loss(model, corpus.validation)]
     name = "validation loss, nanoGPT's CPU recipe"
     yield from peer_comparisons(name, "nats", figures, "below 1")

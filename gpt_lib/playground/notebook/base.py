@@ -19,8 +19,8 @@ from ipywidgets import (
 
 from gpt_lib.generation import TextGenerator
 from gpt_lib.playground.session import GenerationOptions, Run, Session, Text
-from gpt_lib.playground.settings import LENGTH, SEED, Setting
-from gpt_lib.views.controls import link
+from gpt_lib.playground.settings import LENGTH_SETTING, SEED_SETTING, Setting
+from gpt_lib.views.controls import link_slider_and_box
 from gpt_lib.views.picture import HtmlPanel, Picture, WidgetWithFallback
 
 SECONDS_BETWEEN_UPDATES = 0.1
@@ -112,12 +112,12 @@ class SessionView(WidgetWithFallback):
             style={"description_width": "90px"},
             layout={"width": "min(640px, 98%)"},
         )
-        self.length, self.length_box = slider_and_box(LENGTH)
+        self.length, self.length_box = slider_and_box(LENGTH_SETTING)
         self.seed = BoundedIntText(
-            SEED.neutral,
-            SEED.low,
-            SEED.high,
-            description=SEED.label,
+            SEED_SETTING.neutral,
+            SEED_SETTING.low,
+            SEED_SETTING.high,
+            description=SEED_SETTING.label,
             layout={"width": "180px"},
         )
         self.generate_button = Button(
@@ -240,11 +240,11 @@ def slider_and_box(
     box = (BoundedIntText if whole else BoundedFloatText)(
         tooltip=setting.label, layout={"width": "80px"}, **options
     )
-    link(slider, box)
+    link_slider_and_box(slider, box)
     return slider, box
 
 
-def text_html(prompt: str, written: str) -> str:
+def prompt_and_text_html(prompt: str, written: str) -> str:
     """The prompt, dimmed and underlined, and the text that follows it."""
     return (
         f'<div style="{TEXT_STYLE}"><span style="opacity:.75; text-decoration:underline'
@@ -261,7 +261,7 @@ def fallback_panel(
         " with it."
     )
     description = f"{note} A sample: {prompt}{sample}" if sample else note
-    page = f"<p>{html.escape(note)}</p>" + text_html(prompt, sample)
+    page = f"<p>{html.escape(note)}</p>" + prompt_and_text_html(prompt, sample)
     if picture:
         page += picture.html
         description += f"\n{picture.description}"

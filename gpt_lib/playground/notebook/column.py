@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from ipywidgets import Box, HBox, VBox
 
-from gpt_lib.playground.branches import branch_tree, fork_position
+from gpt_lib.playground.branches import fork_position, merge_branches
 from gpt_lib.playground.messages import error_text
 from gpt_lib.playground.notebook.base import TextColumn
 from gpt_lib.playground.session import Run, Text
 from gpt_lib.playground.settings import PRESETS, SETTINGS
-from gpt_lib.views.controls import Controls
+from gpt_lib.views.controls import SamplingControls
 from gpt_lib.views.tokens.generated_text import GeneratedTextWidget
 from gpt_lib.views.tokens.next_token import NextTokenWidget
 from gpt_lib.views.tokens.token_tree import TokenTreeWidget, TreeNode
@@ -40,7 +40,7 @@ class WorkbenchColumn(TextColumn):
         super().__init__(models, model, label_width="60px")
         self.workbench = workbench
         self.nodes: list[list[int]] = []  # of each node of the tree: its branches
-        self.controls = Controls(SETTINGS, PRESETS, vocab_size)
+        self.controls = SamplingControls(SETTINGS, PRESETS, vocab_size)
         self.generated_text = GeneratedTextWidget(label="Text")
         self.next_token = NextTokenWidget(pick_label="go on with")
         self.next_token.clear(
@@ -201,7 +201,7 @@ class WorkbenchColumn(TextColumn):
         text, nodes = self.text, []
         if len(text.branches) > 1:
             labels = text.text_generator.labels
-            nodes = branch_tree(text.branches, labels, text.prompt)
+            nodes = merge_branches(text.branches, labels, text.prompt)
         self.nodes = [node.branches for node in nodes]
         boxes = [
             TreeNode(one_line(node.text), node.parent, f"{node.log_probability:.1f}")

@@ -11,8 +11,8 @@ from gpt_lib.playground.notebook.base import (
     SessionView,
     TextColumn,
     fallback_panel,
+    prompt_and_text_html,
     slider_and_box,
-    text_html,
 )
 from gpt_lib.playground.session import Text
 from gpt_lib.playground.settings import SETTINGS
@@ -30,7 +30,7 @@ class PlainColumn(TextColumn):
     def __init__(self, models: list[str]) -> None:
         super().__init__(models, models[0], label_width="90px")
         self.temperature, self.temperature_box = slider_and_box(TEMPERATURE)
-        self.output = HTML(text_html("", ""))
+        self.output = HTML(prompt_and_text_html("", ""))
         self.output.add_class("gpt-text")
 
     @property
@@ -43,7 +43,7 @@ class PlainColumn(TextColumn):
         if text:
             self.text = text
             written = text.text[len(text.prompt) :]
-            self.output.value = text_html(text.prompt, written)
+            self.output.value = prompt_and_text_html(text.prompt, written)
 
 
 class Playground(SessionView):

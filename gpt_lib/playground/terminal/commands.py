@@ -10,8 +10,8 @@ from typing import NamedTuple
 from gpt_lib.playground.messages import find_known_name, format_columns, unescape
 from gpt_lib.playground.session import Run, Session, Text
 from gpt_lib.playground.settings import (
-    BY_NAME,
     PRESETS_BY_NAME,
+    SETTINGS_BY_NAME,
     describe_settings,
     list_settings,
     parse_settings,
@@ -74,7 +74,7 @@ class Interrupts:
 def suggested_lines(session: Session) -> list[str]:
     """Lines to offer: the first one that begins with what was typed."""
     models = [f"{name} {m}" for name in ("/model", "/compare") for m in session.loaders]
-    settings = [f"/set {name}" for name in (*BY_NAME, *PRESETS_BY_NAME)]
+    settings = [f"/set {name}" for name in (*SETTINGS_BY_NAME, *PRESETS_BY_NAME)]
     return [*COMMANDS, *models, *settings]
 
 

@@ -14,7 +14,7 @@ from gpt_lib.views.attention.attention_map_data import (
     check_maps,
 )
 from gpt_lib.views.attention.text_widget import TextWidget
-from gpt_lib.views.attention.token_labels import SplitText, token_labels
+from gpt_lib.views.attention.token_labels import TextSplitter, token_labels
 from gpt_lib.views.picture import Picture, WidgetWithFallback
 
 MAX_DRAWN_HEADS, STRONGEST = 4, 3  # in the picture
@@ -42,7 +42,7 @@ def attention_map(
     text: str,
     title: str,
     frame: str | None = None,
-    split_text: SplitText = list,
+    split_text: TextSplitter = list,
 ) -> WidgetWithFallback:
     """To what each token attends: type a text, point at a token, or use the keys.
 

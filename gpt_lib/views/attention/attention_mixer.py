@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from gpt_lib.views.accessible import make_controls_accessible
 from gpt_lib.views.charts.colors import COLORS
-from gpt_lib.views.controls import link
+from gpt_lib.views.controls import link_slider_and_box
 from gpt_lib.views.picture import Picture, WidgetWithFallback
 
 MAX_SCORE = 6.0  # scores run from -MAX_SCORE to MAX_SCORE
@@ -120,7 +120,7 @@ def score_slider_row(slider: FloatSlider, token: str) -> HBox:
         style={"description_width": "0"},  # for screen readers; the slider shows it
         layout={"width": "80px"},
     )
-    link(slider, box)
+    link_slider_and_box(slider, box)
     return HBox([slider, box])
 
 

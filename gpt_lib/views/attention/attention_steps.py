@@ -9,25 +9,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gpt_lib.views.attention.attention_steps_data import (
-    MAX_POSITIONS,
+    MAX_POSITIONS_SHOWN,
     PAGE_FILES,
-    Layers,
+    AttentionLayers,
     attention_steps_data,
     check_layers,
 )
 from gpt_lib.views.attention.text_widget import TextWidget
-from gpt_lib.views.attention.token_labels import SplitText, token_labels
+from gpt_lib.views.attention.token_labels import TextSplitter, token_labels
 from gpt_lib.views.charts.colors import COLORS
 from gpt_lib.views.picture import Picture, WidgetWithFallback
 
-GetSteps = Callable[[str], Layers]
+GetSteps = Callable[[str], AttentionLayers]
 
 
 class AttentionStepsWidget(TextWidget):
     """Carries `attention_steps_data` to its page, and holds what the reader chose."""
 
     _esm, _css = PAGE_FILES
-    max_positions = traitlets.Int(MAX_POSITIONS).tag(sync=True)
+    max_positions = traitlets.Int(MAX_POSITIONS_SHOWN).tag(sync=True)
     layers = traitlets.List(traitlets.Unicode()).tag(sync=True)
     steps = traitlets.List(traitlets.Unicode()).tag(sync=True)
     values = traitlets.Unicode().tag(sync=True)  # floats (layers, steps, heads, T, T)
@@ -54,7 +54,7 @@ def attention_steps(
     title: str,
     layer: str | None = None,
     row: int | None = None,
-    split_text: SplitText = list,
+    split_text: TextSplitter = list,
 ) -> WidgetWithFallback:
     """How one position's scores become weights: choose it, a head, a layer, a step.
 
@@ -113,7 +113,7 @@ def positions_to_draw(weights: np.ndarray, row: int) -> list[int]:
     visible = [at for at in order if at <= row or weights[at] > 0]
     edge = [at for at in (row, row + 1) if at < T]
     others = [at for at in visible if at not in edge]
-    return sorted([*edge, *others[: MAX_POSITIONS - len(edge)]])
+    return sorted([*edge, *others[: MAX_POSITIONS_SHOWN - len(edge)]])
 
 
 def describe_distance(row: int, position: int) -> str:

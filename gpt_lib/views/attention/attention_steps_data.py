@@ -9,13 +9,13 @@ from numpy.typing import ArrayLike
 from gpt_lib.views.page import encode_floats, load_page_files
 
 PAGE_FILES = load_page_files("attention/text_line", "attention/attention_steps")
-MAX_POSITIONS = 10  # positions attended to, in the page and in the picture
+MAX_POSITIONS_SHOWN = 10  # positions attended to, in the page and in the picture
 
-Layers = Mapping[str, Mapping[str, ArrayLike]]  # layer -> step -> (N, T, T)
+AttentionLayers = Mapping[str, Mapping[str, ArrayLike]]  # layer -> step -> (N, T, T)
 
 
 def attention_steps_data(
-    text: str, labels: Sequence[str], layers: Layers
+    text: str, labels: Sequence[str], layers: AttentionLayers
 ) -> dict[str, Any]:
     """The state of the page for one text.
 
@@ -36,12 +36,12 @@ def attention_steps_data(
         "layers": list(arrays),
         "steps": list(next(iter(arrays.values()))),
         "heads": stack.shape[2],
-        "max_positions": MAX_POSITIONS,
+        "max_positions": MAX_POSITIONS_SHOWN,
         "values": encode_floats(stack),  # (layers, steps, N, T, T)
     }
 
 
-def check_layers(layers: Layers, T: int) -> dict[str, dict[str, np.ndarray]]:
+def check_layers(layers: AttentionLayers, T: int) -> dict[str, dict[str, np.ndarray]]:
     """layer -> step -> float32 (N, T, T), or a ValueError: what does not fit."""
     arrays = {
         layer: {step: np.asarray(values) for step, values in steps.items()}

@@ -6,7 +6,7 @@ from gpt_lib.views.visible_text import visible_text
 
 MAX_TOKENS = 64
 
-SplitText = Callable[[str], Sequence[str]]  # text -> the labels of its T tokens
+TextSplitter = Callable[[str], Sequence[str]]  # text -> the labels of its T tokens
 
 
 def token_labels(labels: Sequence[str]) -> list[str]:

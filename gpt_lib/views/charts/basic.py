@@ -10,7 +10,7 @@ from itertools import cycle
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gpt_lib.views.charts.colors import COLORS, DASHES
+from gpt_lib.views.charts.colors import COLORS, LINE_DASHES
 from gpt_lib.views.picture import Picture, new_figure
 
 MAX_NUMBERED_CELLS = 150
@@ -116,7 +116,7 @@ def line_chart(
     figure, axes = new_figure()
     parts = []
     for (name, (x, y)), color, dash in zip(
-        series.items(), cycle(COLORS), cycle(DASHES)
+        series.items(), cycle(COLORS), cycle(LINE_DASHES)
     ):
         xs, ys = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
         width = 0.6 if name in faint else 1.8

@@ -13,16 +13,16 @@ from numpy.typing import ArrayLike
 from gpt_lib.views.attention.attention_map import AttentionMapWidget
 from gpt_lib.views.attention.attention_map_data import attention_map_data
 from gpt_lib.views.attention.token_labels import MAX_TOKENS, token_labels
-from gpt_lib.views.charts.colors import COLORS, DASHES
+from gpt_lib.views.charts.colors import COLORS, LINE_DASHES
 from gpt_lib.views.charts.training_scrubber_data import (
     PAGE_FILES,
     Checkpoints,
     CurvesByName,
-    RenderedCurve,
+    LossCurvePicture,
     check_curves,
     check_map_shape,
     check_steps,
-    mean_losses,
+    checkpoint_mean_losses,
     training_scrubber_data,
 )
 from gpt_lib.views.picture import HtmlPanel, Picture, WidgetWithFallback, new_figure
@@ -33,9 +33,9 @@ from gpt_lib.views.tokens.loss_heatmap_data import (
 )
 from gpt_lib.views.widget import PageWidget
 
-FALLBACK_SAMPLES = 4
+FALLBACK_SAMPLE_COUNT = 4
 X_LABEL, Y_LABEL = "training step", "loss (nats a token)"
-POINTS_LABEL = "checkpoints, on the passage"
+CHECKPOINT_DOTS_LEGEND = "checkpoints, on the passage"
 SAMPLE_STYLE = (
     "background:#fff;color:#000;padding:2px 6px;margin:2px 0 8px;line-height:1.4;"
     "font-family:var(--jp-code-font-family,monospace);white-space:break-spaces;"
@@ -87,7 +87,7 @@ def training_scrubber(
     steps, N = check_steps(steps, lists), len(tokens)
     frames = [f"step {step}" for step in steps]
     matrix = np.asarray(losses, dtype=np.float32)
-    means = mean_losses(matrix, len(steps), N)
+    means = checkpoint_mean_losses(matrix, len(steps), N)
     checkpoints = Checkpoints(steps, list(samples), means)
     picture, curve = draw_curves(checkpoints, check_curves(curves), title)
     data = training_scrubber_data(checkpoints, curve)
@@ -126,7 +126,7 @@ def samples_fallback(checkpoints: Checkpoints, picture: Picture) -> HtmlPanel:
     """The fallback: the loss curve, and samples from the first to the last."""
     page, description = picture.html, picture.description
     last = len(checkpoints.steps) - 1
-    fractions = np.linspace(0, 1, FALLBACK_SAMPLES)
+    fractions = np.linspace(0, 1, FALLBACK_SAMPLE_COUNT)
     for index in sorted({round(fraction * last) for fraction in fractions}):
         step, sample, mean = (values[index] for values in checkpoints)
         page += f"<p><b>step {step}</b> {mean:.2f} nats a token; it wrote:</p>"
@@ -137,7 +137,7 @@ def samples_fallback(checkpoints: Checkpoints, picture: Picture) -> HtmlPanel:
 
 def draw_curves(
     checkpoints: Checkpoints, curves: Mapping[str, np.ndarray], title: str
-) -> tuple[Picture, RenderedCurve]:
+) -> tuple[Picture, LossCurvePicture]:
     """The curves (points, 2) and a dot for each checkpoint's loss on the passage.
 
     The picture alone for the fallback; for the page, also where its dots are.
@@ -145,14 +145,14 @@ def draw_curves(
     figure, axes = new_figure(6.0, 3.3)
     parts = []
     for (name, points), color, dash in zip(
-        curves.items(), cycle(COLORS), cycle(DASHES)
+        curves.items(), cycle(COLORS), cycle(LINE_DASHES)
     ):
         axes.plot(*points.T, label=name, color=color, linestyle=dash)
         parts.append(f"{name} from {points[0, 1]:.3g} to {points[-1, 1]:.3g}")
     steps, _, means = checkpoints
-    axes.plot(steps, means, "ko", markersize=4, label=POINTS_LABEL)
+    axes.plot(steps, means, "ko", markersize=4, label=CHECKPOINT_DOTS_LEGEND)
     span = f"from {means[0]:.3g} to {means[-1]:.3g}"
-    parts.append(f"{len(steps)} {POINTS_LABEL}, {span}")
+    parts.append(f"{len(steps)} {CHECKPOINT_DOTS_LEGEND}, {span}")
     axes.set(xlabel=X_LABEL, ylabel=Y_LABEL)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_title(title, loc="left", fontsize=11, parse_math=False)
@@ -163,7 +163,7 @@ def draw_curves(
     points = picture_fractions(axes, np.stack([steps, means], axis=1))
     box = axes.get_position()
     edges = 1 - box.y1, 1 - box.y0
-    return picture, RenderedCurve(picture.source, description, points, *edges)
+    return picture, LossCurvePicture(picture.source, description, points, *edges)
 
 
 def picture_fractions(axes: Axes, points: np.ndarray) -> list[tuple[float, float]]:

@@ -21,7 +21,7 @@ class Checkpoints(NamedTuple):
     means: list[float]  # the mean loss of each on a passage, nats a token
 
 
-class RenderedCurve(NamedTuple):
+class LossCurvePicture(NamedTuple):
     """A picture of the loss curve; positions are fractions of its width and height."""
 
     source: str  # a `data:` URL
@@ -32,7 +32,7 @@ class RenderedCurve(NamedTuple):
 
 
 def training_scrubber_data(
-    checkpoints: Checkpoints, picture: RenderedCurve
+    checkpoints: Checkpoints, picture: LossCurvePicture
 ) -> dict[str, Any]:
     """The state of the page; it begins at the last checkpoint."""
     return {
@@ -55,7 +55,7 @@ def check_steps(steps: Sequence[int], lists: Mapping[str, Sequence[Any]]) -> lis
     return [int(step) for step in steps]
 
 
-def mean_losses(losses: np.ndarray, K: int, N: int) -> list[float]:
+def checkpoint_mean_losses(losses: np.ndarray, K: int, N: int) -> list[float]:
     """The mean loss of each checkpoint, (K, N), over the tokens that have a past."""
     if losses.shape != (K, N) or not N:
         raise ValueError(

@@ -10,7 +10,7 @@ from gpt_lib.views.picture import Picture, WidgetWithFallback, new_figure
 from gpt_lib.views.tokens.bigram_table_data import (
     PAGE_FILES,
     bigram_table_data,
-    check_square,
+    check_square_matrix,
 )
 from gpt_lib.views.widget import PageWidget
 
@@ -36,7 +36,7 @@ def bigram_table(
         title: what the table shows.
     """
     data = bigram_table_data(probabilities, labels)
-    matrix = check_square(probabilities, labels)
+    matrix = check_square_matrix(probabilities, labels)
     widget = BigramTableWidget(title=title, **data)
     return WidgetWithFallback(widget, table_fallback(matrix, data["labels"], title))
 

@@ -16,14 +16,14 @@ def bigram_table_data(
     probabilities: ArrayLike, labels: Sequence[str]
 ) -> dict[str, Any]:
     """The state of the page; see `bigram_table` for the arguments."""
-    matrix = check_square(probabilities, labels)
+    matrix = check_square_matrix(probabilities, labels)
     return {
         "labels": list(map(visible_text, labels)),
         "probabilities": encode_floats(matrix),
     }
 
 
-def check_square(probabilities: ArrayLike, labels: Sequence[str]) -> np.ndarray:
+def check_square_matrix(probabilities: ArrayLike, labels: Sequence[str]) -> np.ndarray:
     """(V, V) float32 for V labels, or a ValueError."""
     matrix = np.asarray(probabilities, dtype=np.float32)
     V = len(labels)

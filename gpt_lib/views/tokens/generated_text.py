@@ -21,7 +21,13 @@ from gpt_lib.views.tokens.shaded_text import (
     picture_of_strips,
     truncation_note,
 )
-from gpt_lib.views.tokens.shades import PLAIN, PROMPT, SHADES, Shade, shade_indices
+from gpt_lib.views.tokens.shades import (
+    PLAIN_SHADE,
+    PROMPT_SHADE,
+    SHADES,
+    Shade,
+    shade_indices,
+)
 from gpt_lib.views.widget import PageWidget
 
 
@@ -106,8 +112,8 @@ def character_shades(
     prompt: str, tokens: Sequence[str], indices: np.ndarray
 ) -> list[Shade]:
     """The shade of each character; tokens without probabilities have none."""
-    token_shades = [SHADES[index] for index in indices] or [PLAIN] * len(tokens)
-    shades = [PROMPT] * len(prompt)
+    token_shades = [SHADES[index] for index in indices] or [PLAIN_SHADE] * len(tokens)
+    shades = [PROMPT_SHADE] * len(prompt)
     for token, shade in zip(tokens, token_shades):
         shades += [shade] * len(token)
     return shades

@@ -7,14 +7,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gpt_lib.views.page import encode_floats, load_page_files
-from gpt_lib.views.tokens.shades import EDGES, SHADE_RULES, shade_labels
+from gpt_lib.views.tokens.shades import SHADE_RULES, SURPRISAL_EDGES, shade_labels
 
 PAGE_FILES = load_page_files(
     "tokens/shades", "tokens/generated_text", style=SHADE_RULES
 )
 # Every token has a context: the last shade is for a probability that is not known.
 LEGEND = shade_labels("not known")
-SHADE_SCALE = {"edges": list(EDGES), "legend": LEGEND}  # state that never changes
+SHADE_SCALE = {
+    "edges": list(SURPRISAL_EDGES),
+    "legend": LEGEND,
+}  # state that never changes
 
 
 def generated_text_data(

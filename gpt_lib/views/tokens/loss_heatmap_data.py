@@ -60,7 +60,7 @@ def flatten_top_tokens(
     losses: LossesByModel,
     top_tokens: Mapping[str, TopTokensPerPosition],
 ) -> tuple[list[str], list[float]]:
-    """TOP_TOKENS labels and probabilities for each token of each model, in one list.
+    """So many labels and probabilities for each token of each model, in one list.
 
     A shorter list is filled up with "" of probability 0.
     """

@@ -13,13 +13,13 @@ from gpt_lib.views.charts.colors import COLORS
 from gpt_lib.views.picture import Picture, WidgetWithFallback
 from gpt_lib.views.tokens.next_token_data import (
     PAGE_FILES,
-    NextTokenSampling,
+    SampledDistribution,
     bar_segments,
     describe_sample,
     format_random_number,
-    message_data,
+    message_page_data,
     next_token_data,
-    table_rows,
+    probability_table_rows,
 )
 from gpt_lib.views.visible_text import visible_text
 from gpt_lib.views.widget import PickWidget
@@ -69,7 +69,7 @@ class NextTokenWidget(PickWidget):
     def clear(self, sentence: str) -> None:
         """Show nothing but a sentence."""
         self.pick_count = 0
-        self.put(message_data(sentence))
+        self.put(message_page_data(sentence))
 
 
 def next_token(
@@ -107,8 +107,8 @@ def picture_of_probabilities(
     Its scale is always 0 to 100 %, so that two pictures can be compared by eye. It
     takes what `next_token` takes.
     """
-    distribution = NextTokenSampling.create(labels, before, after, u)
-    rows = table_rows(distribution, DRAWN_ROWS)
+    distribution = SampledDistribution.create(labels, before, after, u)
+    rows = probability_table_rows(distribution, DRAWN_ROWS)
     figure = Figure(figsize=(7, 3.5), layout="constrained", facecolor="white")
     upper, lower = figure.subplots(2, 1, height_ratios=[len(rows) + 1, 1.9])
     upper.set_title(title, loc="left", fontsize=11, parse_math=False)
@@ -146,7 +146,7 @@ def draw_rows(axes: Axes, rows: Sequence[dict[str, Any]], sampled_id: int) -> No
 
 
 def draw_cumulative_bar(
-    axes: Axes, distribution: NextTokenSampling, inches: float
+    axes: Axes, distribution: SampledDistribution, inches: float
 ) -> None:
     """The tokens in a line from 0 to 1, and below it the token that u samples."""
     for number, segment in enumerate(bar_segments(distribution)):
@@ -170,7 +170,7 @@ def draw_cumulative_bar(
         draw_random_number(axes, distribution)
 
 
-def draw_random_number(axes: Axes, distribution: NextTokenSampling) -> None:
+def draw_random_number(axes: Axes, distribution: SampledDistribution) -> None:
     """A line and a triangle at u, and below them the token that it samples."""
     u = distribution.u
     axes.plot([u] * 2, [-0.75, 0.5], color="black", linewidth=1, zorder=5)

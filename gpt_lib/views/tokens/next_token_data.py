@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gpt_lib.views.page import load_page_files
-from gpt_lib.views.visible_text import percent, visible_text
+from gpt_lib.views.visible_text import format_percent, visible_text
 
 PAGE_FILES = load_page_files("tokens/next_token")
 MAX_ROWS = 12  # likeliest tokens in the page
@@ -16,7 +16,7 @@ MIN_SEGMENT_WIDTH = 0.002  # of the bar: what a page of 800 pixels can still sho
 SUM_TOLERANCE = 0.01  # how far a sum of half-precision probabilities may be from 1
 
 
-class NextTokenSampling(NamedTuple):
+class SampledDistribution(NamedTuple):
     """A next-token distribution before and after the settings, and a sample."""
 
     labels: Sequence[str]  # V tokens
@@ -32,7 +32,7 @@ class NextTokenSampling(NamedTuple):
         before: ArrayLike,
         after: ArrayLike,
         u: float | None,
-    ) -> "NextTokenSampling":
+    ) -> "SampledDistribution":
         """The distribution, or a ValueError: shapes do not fit, or sums are not 1."""
         V, arrays = len(labels), []
         for name, values in (("before", before), ("after", after)):
@@ -63,9 +63,9 @@ def next_token_data(
     and, in `texts`, as texts. Of each segment of the cumulative bar: id (-1 for many),
     label, start, width, text.
     """
-    distribution = NextTokenSampling.create(labels, before, after, u)
+    distribution = SampledDistribution.create(labels, before, after, u)
     return {
-        "rows": table_rows(distribution, MAX_ROWS),
+        "rows": probability_table_rows(distribution, MAX_ROWS),
         "segments": bar_segments(distribution),
         "u": distribution.u,
         "u_text": format_random_number(distribution),
@@ -74,7 +74,7 @@ def next_token_data(
     }
 
 
-def message_data(sentence: str) -> dict[str, Any]:
+def message_page_data(sentence: str) -> dict[str, Any]:
     """The state of a page that shows nothing but a sentence."""
     nothing = {"rows": [], "segments": [], "u": None, "u_text": "", "sampled_id": -1}
     return {**nothing, "sentence": sentence}
@@ -103,7 +103,9 @@ def sampled_id(after: ArrayLike, u: float) -> int:
     return int(order[np.searchsorted(sums, u * sums[-1], side="right")])
 
 
-def table_rows(distribution: NextTokenSampling, count: int) -> list[dict[str, Any]]:
+def probability_table_rows(
+    distribution: SampledDistribution, count: int
+) -> list[dict[str, Any]]:
     """The `count` likeliest tokens by the model, and one row for all others.
 
     The token sampled is always among them, if need be instead of the last.
@@ -129,11 +131,11 @@ def table_row(id_: int, label: str, before: float, after: float) -> dict[str, An
         "label": label,
         "before": float(before),
         "after": float(after),
-        "texts": [percent(before), percent(after) if after else "cut"],
+        "texts": [format_percent(before), format_percent(after) if after else "cut"],
     }
 
 
-def bar_segments(distribution: NextTokenSampling) -> list[dict[str, Any]]:
+def bar_segments(distribution: SampledDistribution) -> list[dict[str, Any]]:
     """The cumulative bar from 0 to 1: tokens, the likeliest first, the narrow in one.
 
     The token sampled is a segment of its own, however narrow.
@@ -155,19 +157,19 @@ def bar_segments(distribution: NextTokenSampling) -> list[dict[str, Any]]:
             else f"{high - low:,} more",
             "start": float(sums[low]),
             "width": float(sums[high] - sums[low]),
-            "text": percent(sums[high] - sums[low]),
+            "text": format_percent(sums[high] - sums[low]),
         }
         for low, high in pairwise(sorted(cuts))
     ]
 
 
-def format_random_number(distribution: NextTokenSampling) -> str:
+def format_random_number(distribution: SampledDistribution) -> str:
     """The random number to three digits, never rounded up to 1; "" without one."""
     u = distribution.u
     return "" if u is None else f"u = {round(min(u, 0.999), 3)}"
 
 
-def describe_sample(distribution: NextTokenSampling) -> str:
+def describe_sample(distribution: SampledDistribution) -> str:
     """Which token u samples, or which is likeliest, and how many tokens are cut."""
     labels, before, after, u, sampled = distribution
     V, cut = len(labels), int((after == 0).sum())
@@ -180,6 +182,6 @@ def describe_sample(distribution: NextTokenSampling) -> str:
     cut_tokens = f"{cut:,} of {V:,} tokens {'is' if cut == 1 else 'are'} cut"
     return (
         f"{subject} “{visible_text(labels[id_])}”: the model gave it"
-        f" {percent(before[id_])}, the settings {percent(after[id_])};"
+        f" {format_percent(before[id_])}, the settings {format_percent(after[id_])};"
         f" {cut_tokens if cut else 'no token is cut'}."
     )

@@ -11,9 +11,9 @@ from gpt_lib.views.accessible import make_controls_accessible
 from gpt_lib.views.controls import (
     LABEL_WIDTH,
     WIDTH,
-    Controls,
-    Range,
-    SliderSetting,
+    NumberSetting,
+    SamplingControls,
+    SliderRange,
     round_off,
     slider_row,
 )
@@ -30,7 +30,7 @@ def sampling_explorer(
     contexts: Mapping[str, LabelsAndLogits],
     reshape: Reshape,
     title: str,
-    settings: Sequence[SliderSetting],
+    settings: Sequence[NumberSetting],
     presets: Mapping[str, Mapping[str, float]],
     u: float = 0.5,
     start: Mapping[str, float] | None = None,
@@ -44,7 +44,7 @@ def sampling_explorer(
             the repetition penalty, which needs a text, stays neutral. Its `ValueError`
             is shown to the reader.
         title: what is reshaped.
-        settings: what can be set; see `Controls`.
+        settings: what can be set; see `SamplingControls`.
         presets: name -> key -> value, for every setting.
         u: the first random number, 0 <= u < 1.
         start: key -> value of the first settings; missing ones are neutral.
@@ -58,7 +58,7 @@ def sampling_explorer(
         """The probabilities under some settings, the other ones neutral."""
         return reshape(logits, {**neutral, **values})
 
-    controls = Controls(settings, presets, V, TEXT_DEPENDENT_SETTINGS)
+    controls = SamplingControls(settings, presets, V, TEXT_DEPENDENT_SETTINGS)
     controls.set_all(start or {})
     before = reshape_with(logits, {})
     after = reshape_with(logits, controls.settings)
@@ -72,7 +72,7 @@ def sampling_explorer(
 def lay_out(
     contexts: Mapping[str, LabelsAndLogits],
     reshape: Reshape,
-    controls: Controls,
+    controls: SamplingControls,
     title: str,
     u: float,
 ) -> Box:
@@ -87,7 +87,7 @@ def lay_out(
         layout={"width": "auto"},
     )
     tip = "The random number that picks the token."
-    slider, u_row = slider_row("Draw u", Range(0.0, 0.999, 0.001), u, tip)
+    slider, u_row = slider_row("Draw u", SliderRange(0.0, 0.999, 0.001), u, tip)
     before: dict[str, ArrayLike] = {}  # context -> the model's own probabilities
 
     def redraw(_: dict | None = None) -> None:

@@ -13,7 +13,7 @@ from matplotlib.font_manager import findfont, get_font
 from matplotlib.patches import Rectangle
 
 from gpt_lib.views.picture import DOTS_PER_INCH, Picture
-from gpt_lib.views.tokens.shades import PLAIN, SHADES, UNKNOWN_INDEX, Shade
+from gpt_lib.views.tokens.shades import PLAIN_SHADE, SHADES, UNKNOWN_INDEX, Shade
 from gpt_lib.views.visible_text import visible_character
 
 # A line may be one column longer than COLUMNS, by what ends it.
@@ -116,11 +116,11 @@ def legend_strip(quantity: str, labels: Sequence[str], indices: np.ndarray) -> S
         labels: one for each of SHADES; the last is left out where it does not occur.
         indices: the indices into SHADES that the text has.
     """
-    text, shades = f"{quantity}: ", [PLAIN] * (len(quantity) + 2)
+    text, shades = f"{quantity}: ", [PLAIN_SHADE] * (len(quantity) + 2)
     count = len(SHADES) if UNKNOWN_INDEX in indices else UNKNOWN_INDEX
     for label, shade in zip(labels[:count], SHADES):
         text += f" {label}  "
-        shades += [*[shade] * (len(label) + 2), PLAIN]
+        shades += [*[shade] * (len(label) + 2), PLAIN_SHADE]
     return Strip(text[:-1], shades[:-1])
 
 
@@ -138,7 +138,7 @@ def draw_row(axes: Axes, top: float, row: Strip) -> None:
     for shade, run in groupby(range(len(row.text)), key=row.shades.__getitem__):
         columns = [*run]
         left, width = MARGIN + CELL_WIDTH * columns[0], CELL_WIDTH * len(columns)
-        if shade.background != PLAIN.background:
+        if shade.background != PLAIN_SHADE.background:
             box = ((left, top + 1), width, LINE_HEIGHT - 2)
             style = {"facecolor": shade.background, "linewidth": 0}
             # `add_patch` would update the limits, which is slow.

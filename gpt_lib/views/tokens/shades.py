@@ -24,11 +24,11 @@ class Shade(NamedTuple):
         return ";".join(f"{key}:{value}" for key, value in parts.items() if value)
 
 
-PLAIN = Shade()
-PROMPT = Shade(ink="#444", underline="dotted")  # what the model was given
+PLAIN_SHADE = Shade()
+PROMPT_SHADE = Shade(ink="#444", underline="dotted")  # what the model was given
 # Black on light, white on dark; the last one is for what is not known.
 SHADES = (
-    PLAIN,
+    PLAIN_SHADE,
     Shade("#def"),
     Shade("#9ce"),
     Shade("#48b"),
@@ -41,16 +41,18 @@ SHADE_RULES = "\n".join(
     for index, shade in enumerate(SHADES)
 )
 # Fixed steps in nats: two passages, or two lessons, can be compared by eye.
-EDGES = (0.5, 1.0, 2.0, 4.0)
+SURPRISAL_EDGES = (0.5, 1.0, 2.0, 4.0)
 
 
 def shade_indices(nats: np.ndarray) -> np.ndarray:
     """An index into SHADES for each surprisal; the last is for NaN."""
-    indices = np.digitize(nats, EDGES)
+    indices = np.digitize(nats, SURPRISAL_EDGES)
     return np.where(np.isnan(nats), UNKNOWN_INDEX, indices).astype(np.uint8)
 
 
 def shade_labels(unknown: str) -> list[str]:
     """What each of SHADES stands for; `unknown` names the last."""
-    steps = [f"{low:g}–{high:g}" for low, high in zip((0, *EDGES), EDGES)]
-    return [*steps, f"over {EDGES[-1]:g}", unknown]
+    steps = [
+        f"{low:g}–{high:g}" for low, high in zip((0, *SURPRISAL_EDGES), SURPRISAL_EDGES)
+    ]
+    return [*steps, f"over {SURPRISAL_EDGES[-1]:g}", unknown]

@@ -14,7 +14,7 @@ from gpt_lib.views.picture import Picture, WidgetWithFallback, new_figure
 from gpt_lib.views.tokens.token_tree_data import (
     PAGE_FILES,
     TreeNode,
-    deepest_best_index,
+    best_path_end_index,
     node_boxes,
     node_columns,
     path_to,
@@ -93,7 +93,7 @@ def tree_fallback(nodes: Sequence[TreeNode], title: str) -> Picture:
     axes.set_axis_off()
     axes.set(xlim=(-0.05, width), ylim=(height, 0))
     axes.set_title(title, loc="left", fontsize=11, parse_math=False)
-    best_path = path_to(part, deepest_best_index(part))
+    best_path = path_to(part, best_path_end_index(part))
     for index, box in enumerate(boxes):
         if box["parent"] >= 0:
             draw_link(axes, boxes[box["parent"]], box, index in best_path)

@@ -137,7 +137,7 @@ def path_to(nodes: Sequence[TreeNode], index: int) -> list[int]:
     return path[::-1]
 
 
-def deepest_best_index(nodes: Sequence[TreeNode]) -> int:
+def best_path_end_index(nodes: Sequence[TreeNode]) -> int:
     """The index of the deepest node that is best, or -1."""
     columns = node_columns(nodes)
     best = (index for index, node in enumerate(nodes) if node.state == "best")
@@ -151,7 +151,7 @@ def summarize_tree(nodes: Sequence[TreeNode]) -> str:
     pruned = sum(node.state == "pruned" for node in nodes)
     s = "" if len(nodes) == 1 else "s"
     counts = f"{len(nodes)} node{s}: {len(nodes) - pruned} kept, {pruned} pruned."
-    best = deepest_best_index(nodes)
+    best = best_path_end_index(nodes)
     if best < 0:
         return counts
     text = "".join(nodes[index].label for index in path_to(nodes, best))
