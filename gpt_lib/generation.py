@@ -186,7 +186,7 @@ class GenerationStep(NamedTuple):
 
 StopCondition = Callable[
     [int], bool
-]  # is told each new id of a row; whether the row has ended
+]  # called with each new id of a row; whether the row has ended
 
 
 def generate(

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
 
 from gpt_lib.check.exercise import Exercise
 from gpt_lib.check.toys import ToyModel
@@ -139,7 +140,6 @@ def loss_of(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 
 
 LossAndGradientNorm = tuple[Tensor, Tensor]
-Optimizer = torch.optim.Optimizer
 
 
 def training_step_variant(

@@ -6,18 +6,25 @@ What the ablation is for is a choice, so its losses are those on the validation 
 """
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.optim import Optimizer
 
 from gpt_lib.data import DATA, load_corpus
 from gpt_lib.device import pick_device
 from gpt_lib.experiments.results import measure_missing, parse_anew, read_json
 from gpt_lib.modern import ModernConfig, ModernGPT
 from gpt_lib.muon import pick_fastest_train_step
-from gpt_lib.training import TrainingConfig, evaluate_loss, train
+from gpt_lib.training import (
+    OPTIMIZERS,
+    TrainingConfig,
+    TrainingState,
+    evaluate_loss,
+    train,
+)
 
 if TYPE_CHECKING:
     from gpt_lib.views import Picture
@@ -52,26 +59,30 @@ SWAPS: Mapping[str, dict[str, Any]] = {
 }
 
 
-def measure_swap(swap: str, seed: int) -> dict[str, Any]:
-    """Train one model: its losses, by full passes."""
+def train_and_score(
+    shape: Mapping[str, Any],
+    config: TrainingConfig,
+    optimizers: Mapping[str, Callable[..., Optimizer]] = OPTIMIZERS,
+) -> dict[str, Any]:
+    """Train a modern GPT of this shape on Tiny Shakespeare: losses, by full passes."""
     device = pick_device()
     corpus = load_corpus("tinyshakespeare").to(device)
-    torch.manual_seed(seed)
-    config = ModernConfig(corpus.tokenizer.vocab_size, **SWAPS[swap])
-    model = ModernGPT(config).to(device)
-    *_, last = train(
-        model,
-        corpus.train,
-        corpus.validation,
-        replace(ABLATION_TRAINING, seed=seed),
-        step_function=pick_fastest_train_step(device),
-    )
+    torch.manual_seed(config.seed)
+    model = ModernGPT(ModernConfig(corpus.tokenizer.vocab_size, **shape)).to(device)
+    state = TrainingState.start(model, config, optimizers)
+    parts, step = (corpus.train, corpus.validation), pick_fastest_train_step(device)
+    *_, last = train(model, *parts, config, state, step)
     return {
         "val_loss": round(evaluate_loss(model, corpus.validation), 4),
         "test_loss": round(evaluate_loss(model, corpus.test), 4),
         "seconds": round(last.seconds, 1),
         "parameters": sum(weight.numel() for weight in model.parameters()),
     }
+
+
+def measure_swap(swap: str, seed: int) -> dict[str, Any]:
+    """What one swap, with one seed, comes to."""
+    return train_and_score(SWAPS[swap], replace(ABLATION_TRAINING, seed=seed))
 
 
 def read_ablation() -> list[dict[str, Any]]:

@@ -13,17 +13,16 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-import torch
-
 from gpt_lib import muon
 from gpt_lib.catalog import OPTIMIZERS
-from gpt_lib.data import DATA, load_corpus
-from gpt_lib.device import pick_device
-from gpt_lib.experiments.ablation import ABLATION_SEEDS, ABLATION_TRAINING
+from gpt_lib.data import DATA
+from gpt_lib.experiments.ablation import (
+    ABLATION_SEEDS,
+    ABLATION_TRAINING,
+    train_and_score,
+)
 from gpt_lib.experiments.results import measure_missing, parse_anew, read_json
-from gpt_lib.modern import ModernConfig, ModernGPT
-from gpt_lib.muon import Muon, pick_fastest_train_step
-from gpt_lib.training import TrainingState, evaluate_loss, train
+from gpt_lib.muon import Muon
 
 if TYPE_CHECKING:
     from gpt_lib.views import Picture
@@ -57,11 +56,7 @@ def measure_optimizer(
     seed: int,
 ) -> dict[str, Any]:
     """Train one model: its losses, by full passes."""
-    device = pick_device()
-    corpus = load_corpus("tinyshakespeare").to(device)
-    torch.manual_seed(seed)
     shape = {"activation": activation, **INITIALISATIONS[initialisation]}
-    model = ModernGPT(ModernConfig(corpus.tokenizer.vocab_size, **shape)).to(device)
     config = replace(
         ABLATION_TRAINING, learning_rate=rate, optimizer=optimizer, seed=seed
     )
@@ -70,17 +65,10 @@ def measure_optimizer(
     if optimizer == "Muon":
         decay = config.weight_decay
         optimizers = {"Muon": lambda m, c: constructor(m, rate, weight_decay=decay)}
-    state = TrainingState.start(model, config, optimizers)
     with ExitStack() as stack:
         for name, function in replaced.items():
             stack.enter_context(patch.object(muon, name, function))
-        parts = corpus.train, corpus.validation
-        *_, last = train(model, *parts, config, state, pick_fastest_train_step(device))
-    return {
-        "val_loss": round(evaluate_loss(model, corpus.validation), 4),
-        "test_loss": round(evaluate_loss(model, corpus.test), 4),
-        "seconds": round(last.seconds, 1),
-    }
+        return train_and_score(shape, config, optimizers)
 
 
 def planned_optimizer_runs() -> Iterator[dict[str, Any]]:
