@@ -84,6 +84,12 @@ def expect_preset(app, name):
         expect_number(app, setting.label, PRESETS[name][setting.key])
 
 
+def press_preset(app, name):
+    """Press it, and wait until it holds: the kernel moves the sliders, not the page."""
+    press(app, name)
+    expect_preset(app, name)
+
+
 def track_of(app, label):
     """Where on the page a slider's track lies."""
     track = slider_of(app, label).locator(

@@ -29,6 +29,7 @@ from tests.browser.steps import (
     generate,
     press,
     press_keys,
+    press_preset,
     retype,
     run_cell,
     set_box,
@@ -224,8 +225,7 @@ def test_every_control_by_mouse(lesson, app):
     expect(app.get_by_text("surprisal in nats:")).to_be_hidden()
 
     for name in reversed(PRESETS):
-        press(app, name)
-        expect_preset(app, name)
+        press_preset(app, name)
     for setting in SETTINGS:
         high = 65 if setting.key == "top_k" else setting.high
         for move, fraction in ((drag, 0.4), (click_track, 0.7)):
@@ -235,7 +235,7 @@ def test_every_control_by_mouse(lesson, app):
     for move, fraction in ((drag, 0.25), (click_track, 0.6)):
         move(app, "Length", fraction)
         expect_near(app, "Length", 10_000 * fraction, 200)
-    press(app, "Neutral")
+    press_preset(app, "Neutral")
 
     set_box(app, "Length", 40)
     picked = branch(app, 12)
@@ -263,14 +263,14 @@ def test_numbers_and_the_end_of_the_text_can_be_typed(lesson, app):
         for number, taken in ((typed, typed), (-5, low), (99_999, high)):
             retype(lesson, app, label, f"{number:g}", taken)
         retype(lesson, app, label, "", high)
-    press(app, "Neutral")
+    press_preset(app, "Neutral")
     for label, arrow in {"Temperature": "Right", "Top-p": "Left"}.items():
         for _ in range(12):  # 1 − 0.01 − … is 0.9000000000000001 on the way
             slider = press_keys(app, "slider", label, f"Arrow{arrow}")
             value_text = slider.get_attribute("aria-valuetext")
             assert len(value_text) <= len("0.99")
             expect(box_of(app, label)).to_have_value(value_text)
-    press(app, "Neutral")
+    press_preset(app, "Neutral")
 
     for number, taken in ((-5, 0), (2**31, 2**31 - 1), (5, 5)):
         set_box(app, "Seed", number)
