@@ -46,7 +46,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "modern-gpt": build_modern_gpt,
     "ngram-gpt": build_ngram_gpt,
 }
-TOKENIZERS: dict[str, Callable[..., Tokenizer]] = {**text.TOKENIZERS}
+TOKENIZER_LOADERS: dict[str, Callable[..., Tokenizer]] = {**text.TOKENIZER_LOADERS}
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     **training.OPTIMIZERS,
     "Muon": muon_from_config,
@@ -239,7 +239,7 @@ def load(name: str, root: Path = RUNS) -> LoadedModel:
         ValueError: there is no such model, or it cannot be read.
     """
     folder = checkpoint_folder(name, root)
-    return load_checkpoint(folder, ARCHITECTURES, TOKENIZERS)
+    return load_checkpoint(folder, ARCHITECTURES, TOKENIZER_LOADERS)
 
 
 def load_text_generator(name: str, root: Path = RUNS) -> TextGenerator:

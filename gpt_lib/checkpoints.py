@@ -25,7 +25,7 @@ from .bigram import Bigram
 from .block import OneBlockModel
 from .gpt import GPT, GPTConfig
 from .heads import MultiHeadModel
-from .text import SPLIT, TOKENIZERS, Tokenizer
+from .text import SPLIT, TOKENIZER_LOADERS, Tokenizer
 from .training import StepRecord, TrainingConfig, TrainingState
 
 
@@ -100,7 +100,7 @@ def build_architecture(
 
 def build_tokenizer(
     card: Mapping[str, Any],
-    tokenizers: Mapping[str, Callable[..., Tokenizer]] = TOKENIZERS,
+    tokenizers: Mapping[str, Callable[..., Tokenizer]] = TOKENIZER_LOADERS,
 ) -> Tokenizer:
     """The tokenizer that wrote `card`, by its kind.
 
@@ -127,7 +127,7 @@ class ModelCard:
     shape: dict[str, bool | int | float | str]  # what it is built with
     tokenizer: dict[
         str, Any
-    ]  # its kind, a name in TOKENIZERS, and what that kind needs
+    ]  # its kind, a name in TOKENIZER_LOADERS, and what that kind needs
     text: str  # the name of what it reads ...
     text_sha256: str  # ... and which text exactly that is
     split: str = SPLIT  # of the text, as `train_validation_test_split` takes it
@@ -204,10 +204,10 @@ RENAMED_TENSORS = {
 }
 
 
-def rename_card_keys(value: Any, names: Mapping[str, str]) -> Any:
+def rename_top_level_keys(value: Any, names: Mapping[str, str]) -> Any:
     """A dict with new keys, or a list of such dicts; anything else as it is."""
     if isinstance(value, list):
-        return [rename_card_keys(element, names) for element in value]
+        return [rename_top_level_keys(element, names) for element in value]
     if not isinstance(value, dict):
         return value
     return {names.get(key, key): element for key, element in value.items()}
@@ -259,7 +259,7 @@ def upgrade(
         message = f"format {written!r} is none that this gpt_lib reads (1 to {FORMAT})"
         raise ValueError(f"{message}: update gpt_lib, if a newer one wrote it")
     new = {
-        key: rename_card_keys(value, RENAMED_KEYS.get(key, {}))
+        key: rename_top_level_keys(value, RENAMED_KEYS.get(key, {}))
         for key, value in card.items()
     }
     for key, names in RENAMED_VALUES.items():
@@ -453,7 +453,7 @@ def parse_model(
     folder: Path,
     files: Mapping[str, bytes],
     architectures: Mapping[str, Callable[..., nn.Module]] = ARCHITECTURES,
-    tokenizers: Mapping[str, Callable[..., Tokenizer]] = TOKENIZERS,
+    tokenizers: Mapping[str, Callable[..., Tokenizer]] = TOKENIZER_LOADERS,
 ) -> LoadedModel:
     """The model in a checkpoint's files, on the CPU; `folder` is for messages."""
     path = folder / CARD_FILE
@@ -478,7 +478,7 @@ def parse_model(
 def load_checkpoint(
     folder: Path,
     architectures: Mapping[str, Callable[..., nn.Module]] = ARCHITECTURES,
-    tokenizers: Mapping[str, Callable[..., Tokenizer]] = TOKENIZERS,
+    tokenizers: Mapping[str, Callable[..., Tokenizer]] = TOKENIZER_LOADERS,
 ) -> LoadedModel:
     """The model of a checkpoint, on the CPU, in evaluation mode.
 

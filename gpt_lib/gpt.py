@@ -106,7 +106,7 @@ def parameters_by_part(config: GPTConfig) -> dict[str, int]:
     }
 
 
-def sliding_log_probabilities(model: LanguageModel, ids: Tensor) -> Tensor:
+def next_token_log_probabilities(model: LanguageModel, ids: Tensor) -> Tensor:
     """What a model expects before each id of ids (N,) but the first.
 
     Returns:

@@ -56,10 +56,10 @@ class NGramCounts(nn.Module):
         self.register_buffer("contexts", contexts, persistent=False)
         self.register_buffer("counts", counts, persistent=False)
 
-    def forward(self, contexts: Tensor) -> Tensor:
-        """Contexts (B, T) -> counts (B, T, V)"""
-        row = torch.searchsorted(self.contexts, contexts)
-        is_known = self.contexts[row] == contexts
+    def forward(self, context_ids: Tensor) -> Tensor:
+        """One number for each context (B, T) -> counts (B, T, V)"""
+        row = torch.searchsorted(self.contexts, context_ids)
+        is_known = self.contexts[row] == context_ids
         return self.counts[torch.where(is_known, row, len(self.contexts) - 1)]
 
 
@@ -85,7 +85,7 @@ def total_and_per_fold_ngram_ids(
     return distinct % size, in_one_fold
 
 
-def count_ngrams(
+def count_kneser_ney_tables(
     ids: Tensor, vocab_size: int, order: int, fold_size: int
 ) -> tuple[nn.ModuleList, nn.ModuleList]:
     """Tables by the length of the context: of all ids (N,), and of each fold alone."""
@@ -99,8 +99,8 @@ def count_ngrams(
     return total, per_fold
 
 
-def check_ngram_order(ids: int, vocab_size: int, order: int, folds: int) -> None:
-    """Whether contexts of up to `order` of so many ids can be counted.
+def check_ngram_order(id_count: int, vocab_size: int, order: int, folds: int) -> None:
+    """Whether contexts of up to `order` ids can be counted in so many ids.
 
     Raises:
         ValueError: too few ids, or more different contexts than 64 bits can number.
@@ -108,10 +108,10 @@ def check_ngram_order(ids: int, vocab_size: int, order: int, folds: int) -> None
     if folds < 1:
         raise ValueError(f"folds={folds} must be 1 or more")
     # An n-gram must fit into the ids, and its number into 64 bits.
-    lengths = range(1, 1 + min(ids, 64))
+    lengths = range(1, 1 + min(id_count, 64))
     orders = [n - 1 for n in lengths if folds * vocab_size**n < 2**63]
     if order not in orders:
-        message = f"order={order} for {ids} ids of {vocab_size} characters"
+        message = f"order={order} for {id_count} ids of {vocab_size} characters"
         allowed = f"must be from 0 to {orders[-1]}" if orders else "is too much"
         raise ValueError(f"{message} in {folds} folds {allowed}")
 
@@ -143,7 +143,7 @@ class KneserNey(nn.Module):
         """With `fold` (B, T), without the counts of the fold of each id."""
         V, order = self.vocab_size, self.order
         if self.total is None:
-            tables = count_ngrams(self.ids.long(), V, order, self.fold_size)
+            tables = count_kneser_ney_tables(self.ids.long(), V, order, self.fold_size)
             self.total, self.per_fold = tables
         probabilities = torch.full((*ids.shape, V), 1 / V, device=ids.device)
         for length in range(min(order, ids.size(1)) + 1):

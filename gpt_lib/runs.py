@@ -38,7 +38,7 @@ from .checkpoints import (
 )
 from .data import COURSE_FOLDER
 from .device import device_info
-from .text import TOKENIZERS, Tokenizer
+from .text import TOKENIZER_LOADERS, Tokenizer
 from .training import OPTIMIZERS, StepRecord, TrainingState, estimate_loss
 
 RUNS = Path(os.environ.get("GPT_RUNS") or COURSE_FOLDER / "runs")
@@ -167,7 +167,7 @@ def load_for_resuming(
     run: CheckpointWriter,
     device: torch.device,
     architectures: Mapping[str, Callable[..., nn.Module]] = ARCHITECTURES,
-    tokenizers: Mapping[str, Callable[..., Tokenizer]] = TOKENIZERS,
+    tokenizers: Mapping[str, Callable[..., Tokenizer]] = TOKENIZER_LOADERS,
     optimizers: Mapping[str, Callable[..., torch.optim.Optimizer]] = OPTIMIZERS,
 ) -> tuple[LoadedModel, TrainingState]:
     """A run's newest checkpoint, ready to train on; sets the global random state.

@@ -99,7 +99,7 @@ class CharTokenizer(Tokenizer):
 
 
 # kind -> what makes a tokenizer of this kind from its card
-TOKENIZERS: dict[str, Callable[[Mapping[str, Any]], Tokenizer]] = {
+TOKENIZER_LOADERS: dict[str, Callable[[Mapping[str, Any]], Tokenizer]] = {
     "characters": CharTokenizer.from_card
 }
 
@@ -112,7 +112,7 @@ def save_tokenizer(tokenizer: Tokenizer, path: str | Path) -> None:
 def load_tokenizer(path: str | Path) -> Tokenizer:
     """Read what `save_tokenizer` wrote."""
     card = json.loads(Path(path).read_text(encoding="utf-8"))
-    return TOKENIZERS[card["kind"]](card)
+    return TOKENIZER_LOADERS[card["kind"]](card)
 
 
 class TextDecoder:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from gpt_lib.text import TOKENIZERS
+from gpt_lib.text import TOKENIZER_LOADERS
 
 
 @dataclass(frozen=True)
@@ -37,4 +37,4 @@ class ByteTokenizer:
         return chr(id) if id < 128 else f"<{id:02X}>"
 
 
-BYTE_TOKENIZERS = TOKENIZERS | {"bytes": ByteTokenizer.from_card}
+BYTE_TOKENIZERS = TOKENIZER_LOADERS | {"bytes": ByteTokenizer.from_card}

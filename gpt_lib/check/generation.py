@@ -257,7 +257,9 @@ penalize_repetition = Exercise(
 )
 
 
-def reference_ids_at_same_uniform(logits: Tensor, u: float) -> tuple[int, int]:
+def reference_ids_at_low_temperature_and_top_p(
+    logits: Tensor, u: float
+) -> tuple[int, int]:
     """Solution: where u lands at temperature 0.2, and where with top-p 0.5."""
     return ids_at_same_u(logits / 0.2, reference_keep_top_p(logits, 0.5), u)
 
@@ -275,7 +277,7 @@ def mistake_min_p_instead(logits: Tensor) -> Tensor:
     return logits.masked_fill(logits < logits.max() - math.log(2), -torch.inf)
 
 
-def ids_at_same_uniform_inputs() -> list[tuple]:
+def ids_at_low_temperature_and_top_p_inputs() -> list[tuple]:
     """An open choice, a coin toss and a certainty, each with some random numbers."""
     opening = torch.tensor([0.05, 0.14, 0.12, 0.1, 0.08, 0.07, 0.09, 0.35]).log()
     toss = torch.tensor([0.4, 0.59, 0.01]).log()
@@ -287,9 +289,9 @@ def ids_at_same_uniform_inputs() -> list[tuple]:
     ]  # fmt: skip
 
 
-ids_at_same_uniform = Exercise(
-    solution=reference_ids_at_same_uniform,
-    inputs=ids_at_same_uniform_inputs,
+ids_at_low_temperature_and_top_p = Exercise(
+    solution=reference_ids_at_low_temperature_and_top_p,
+    inputs=ids_at_low_temperature_and_top_p_inputs,
     mistakes={
         "one after the other": (
             lambda logits, u: ids_at_same_u(
@@ -305,7 +307,9 @@ ids_at_same_uniform = Exercise(
             "You multiplied by 0.2: that is temperature 5. Divide.",
         ),
         "swapped": (
-            lambda logits, u: reference_ids_at_same_uniform(logits, u)[::-1],
+            lambda logits, u: reference_ids_at_low_temperature_and_top_p(logits, u)[
+                ::-1
+            ],
             "First the temperature, then top-p.",
         ),
         "compared": (

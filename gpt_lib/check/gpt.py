@@ -1,28 +1,24 @@
 """The exercises of lesson 08."""
 
-from types import SimpleNamespace
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from gpt_lib.check.exercise import Exercise
-from gpt_lib.check.toys import ToyModel
-
-Config = SimpleNamespace  # stands for a GPTConfig: same fields
+from gpt_lib.check.toys import StandInConfig, ToyModel
 
 
-def reference_parameter_count(config: Config) -> int:
+def reference_parameter_count(config: StandInConfig) -> int:
     """Solution: embeddings, blocks, the last norm, and `unembed`."""
     V, T, C = config.vocab_size, config.context, config.width
     block = 4 * C * C + 8 * C * C + 5 * C + 4 * C
     return V * C + T * C + config.depth * block + 2 * C + C * V
 
 
-def parameter_count_inputs() -> list[tuple[Config]]:
+def parameter_count_inputs() -> list[tuple[StandInConfig]]:
     """Two shapes in which no two parts have the same size."""
-    first = Config(vocab_size=65, context=64, width=128, heads=4, depth=4)
-    second = Config(vocab_size=11, context=7, width=6, heads=3, depth=2)
+    first = StandInConfig(vocab_size=65, context=64, width=128, heads=4, depth=4)
+    second = StandInConfig(vocab_size=11, context=7, width=6, heads=3, depth=2)
     return [(first,), (second,)]
 
 
@@ -76,7 +72,7 @@ parameter_count = Exercise(
         ),
         "one block": (
             lambda config: reference_parameter_count(
-                Config(**vars(config) | {"depth": 1})
+                StandInConfig(**vars(config) | {"depth": 1})
             ),
             "You counted a single block: there are `config.depth`.",
         ),
@@ -157,7 +153,7 @@ def log_probabilities_by_loop(
     return torch.stack(rows).detach()
 
 
-def reference_sliding_log_probabilities(model: nn.Module, ids: Tensor) -> Tensor:
+def reference_next_token_log_probabilities(model: nn.Module, ids: Tensor) -> Tensor:
     """Solution: a window that slides, without dropout."""
     was_training = model.training
     rows = log_probabilities_by_loop(model.eval(), ids)
@@ -171,8 +167,8 @@ def mistake_log_probabilities_with_dropout(model: nn.Module, ids: Tensor) -> Ten
     return log_probabilities_by_loop(model, ids)
 
 
-sliding_log_probabilities = Exercise(
-    solution=reference_sliding_log_probabilities,
+next_token_log_probabilities = Exercise(
+    solution=reference_next_token_log_probabilities,
     inputs=lambda: [
         (ToyModel(5, context=4), torch.tensor([0, 3, 1])),
         (ToyModel(5, context=4), torch.tensor([2, 2, 4, 0, 1, 3, 1, 0, 4])),
@@ -209,7 +205,7 @@ sliding_log_probabilities = Exercise(
             "Those are logits. `log_softmax` makes log-probabilities of them.",
         ),
         "probabilities": (
-            lambda model, ids: reference_sliding_log_probabilities(model, ids).exp(),
+            lambda model, ids: reference_next_token_log_probabilities(model, ids).exp(),
             "Those are probabilities. Give back their logarithms: `log_softmax`.",
         ),
         "one late": (
@@ -221,5 +217,5 @@ sliding_log_probabilities = Exercise(
         ),
     },
     praise="what the model expected, each time with all the past it can hold.",
-    part="sliding_log_probabilities",
+    part="next_token_log_probabilities",
 )

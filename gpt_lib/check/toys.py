@@ -1,7 +1,11 @@
 """Small models that the checks of several lessons, and tests, share."""
 
+from types import SimpleNamespace
+
 import torch
 from torch import Tensor, nn
+
+StandInConfig = SimpleNamespace  # for a config of the course: the same fields
 
 
 class ToyModel(nn.Module):

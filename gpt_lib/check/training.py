@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -11,18 +10,16 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from gpt_lib.check.exercise import Exercise
-from gpt_lib.check.toys import ToyModel
-
-Config = SimpleNamespace  # in place of a TrainingConfig: it has the same fields
+from gpt_lib.check.toys import StandInConfig, ToyModel
 
 
-def decay_progress(step: int, config: Config) -> float:
+def decay_progress(step: int, config: StandInConfig) -> float:
     """0 at the end of the warm-up, 1 at the last step."""
     decay_steps = max(1, config.steps - 1 - config.warmup_steps)
     return min(1.0, (step - config.warmup_steps) / decay_steps)
 
 
-def reference_learning_rate(step: int, config: Config) -> float:
+def reference_learning_rate(step: int, config: StandInConfig) -> float:
     """Solution: linear warm-up, then half a cosine down to a fraction."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / (config.warmup_steps + 1)
@@ -34,19 +31,25 @@ def reference_learning_rate(step: int, config: Config) -> float:
 
 def learning_rate_inputs() -> list[tuple]:
     """Steps within and after the warm-up, and the last one, in two schedules."""
-    first = Config(steps=100, learning_rate=0.5, warmup_steps=10, final_lr_fraction=0.1)
-    second = Config(steps=21, learning_rate=2.0, warmup_steps=0, final_lr_fraction=0.25)
+    first = StandInConfig(
+        steps=100, learning_rate=0.5, warmup_steps=10, final_lr_fraction=0.1
+    )
+    second = StandInConfig(
+        steps=21, learning_rate=2.0, warmup_steps=0, final_lr_fraction=0.25
+    )
     return [(step, first) for step in (0, 4, 9, 10, 40, 99)] + [
         (step, second) for step in (0, 10, 20)
     ]
 
 
-def mistake_skip_warmup(step: int, config: Config) -> float:
+def mistake_skip_warmup(step: int, config: StandInConfig) -> float:
     """Mistake: the cosine begins at the first step."""
-    return reference_learning_rate(step, Config(**vars(config) | {"warmup_steps": 0}))
+    return reference_learning_rate(
+        step, StandInConfig(**vars(config) | {"warmup_steps": 0})
+    )
 
 
-def mistake_rising_cosine(step: int, config: Config) -> float:
+def mistake_rising_cosine(step: int, config: StandInConfig) -> float:
     """Mistake: the cosine is upside down."""
     if step < config.warmup_steps:
         return reference_learning_rate(step, config)
@@ -55,7 +58,7 @@ def mistake_rising_cosine(step: int, config: Config) -> float:
     return highest + lowest - reference_learning_rate(step, config)
 
 
-def mistake_linear_decay(step: int, config: Config) -> float:
+def mistake_linear_decay(step: int, config: StandInConfig) -> float:
     """Mistake: a straight line instead of the cosine."""
     if step < config.warmup_steps:
         return reference_learning_rate(step, config)
@@ -63,14 +66,14 @@ def mistake_linear_decay(step: int, config: Config) -> float:
     return config.learning_rate * (1 - (1 - config.final_lr_fraction) * progress)
 
 
-def mistake_two_steps_at_the_peak(step: int, config: Config) -> float:
+def mistake_two_steps_at_the_peak(step: int, config: StandInConfig) -> float:
     """Mistake: the last step of the warm-up has the highest rate already."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
     return reference_learning_rate(step, config)
 
 
-def mistake_warmup_from_zero(step: int, config: Config) -> float:
+def mistake_warmup_from_zero(step: int, config: StandInConfig) -> float:
     """Mistake: step 0 has learning rate 0."""
     if step < config.warmup_steps:
         return config.learning_rate * step / (config.warmup_steps + 1)
@@ -88,7 +91,7 @@ learning_rate = Exercise(
         ),
         "down to zero": (
             lambda step, config: reference_learning_rate(
-                step, Config(**vars(config) | {"final_lr_fraction": 0.0})
+                step, StandInConfig(**vars(config) | {"final_lr_fraction": 0.0})
             ),
             "Your rate falls to 0: the last steps do nothing. Let it end at"
             " final_lr_fraction of the highest rate.",

@@ -16,7 +16,7 @@ from gpt_lib.catalog import (
     ARCHITECTURES,
     OPTIMIZERS,
     SHIPPED_MODEL_NAMES,
-    TOKENIZERS,
+    TOKENIZER_LOADERS,
     find_recipe,
     run_names,
     shape_from_recipe,
@@ -106,7 +106,9 @@ def begin(run: CheckpointWriter, card: ModelCard) -> tuple[LoadedModel, Training
     )
     state = TrainingState.start(model, card.training, OPTIMIZERS)
     run.save(model, state, card)
-    return LoadedModel(model, build_tokenizer(card.tokenizer, TOKENIZERS), card), state
+    return LoadedModel(
+        model, build_tokenizer(card.tokenizer, TOKENIZER_LOADERS), card
+    ), state
 
 
 def load_run_corpus(loaded: LoadedModel) -> Corpus:
@@ -188,7 +190,7 @@ def resume_run(run: CheckpointWriter) -> tuple[str, bool]:
     """Go on with a run that was stopped; returns what `train_new_run` does."""
     run.last()  # an unknown name is an error before a folder is made
     with run.lock():
-        options = ARCHITECTURES, TOKENIZERS, OPTIMIZERS
+        options = ARCHITECTURES, TOKENIZER_LOADERS, OPTIMIZERS
         return run_to_end(run, *load_for_resuming(run, pick_device(), *options))
 
 

@@ -320,7 +320,7 @@ def name_bound_by_alias(alias: ast.alias) -> str:
 # Between notebook and library
 
 
-def first_difference(path: Path) -> str | None:
+def first_module_difference(path: Path) -> str | None:
     """What first differs between the library and the notebook at `path`, or None."""
     modules = render(path)
     for target in module_paths(path):
@@ -439,7 +439,7 @@ def export_lesson(name: str) -> ModuleType:
             " run its cell, save first (Ctrl+S), then run this cell again"
         )
     if os.environ.get("GPT_EXPORT") == "check":
-        if reason := first_difference(path):
+        if reason := first_module_difference(path):
             raise RuntimeError(reason)
     else:
         export_notebook(path)

@@ -19,6 +19,7 @@ from nbformat import NotebookNode
 
 from gpt_lib.course import export
 from gpt_lib.course.banned_names import BANNED_NAME_PARTS, BANNED_NAMES
+from gpt_lib.course.prose_numbers import KNOWN_NUMBERS, unsupported_numbers
 from gpt_lib.views.picture import WIDGET_VIEW
 
 # What is written by hand, and what of gpt_lib each part may import. Lesson modules may
@@ -233,6 +234,26 @@ def enough_compared_outputs(root: Path) -> list[str]:
     return faults
 
 
+def numbers_in_prose_have_a_source(root: Path) -> list[str]:
+    """A lesson's code or outputs have its numbers, or a reason is given elsewhere."""
+    faults = []
+    for name, notebook in read_notebooks(root):
+        lesson, _, _ = name.partition("_")
+        numbers = [*unsupported_numbers(notebook)]
+        known = KNOWN_NUMBERS.get(lesson, {})
+        faults += [
+            f"{name}: cell {cell} states {number}, which no output above has"
+            for cell, number in numbers
+            if number not in known
+        ]
+        unused = known.keys() - {number for _, number in numbers}
+        faults += [
+            f"{name}: {number} needs no reason in KNOWN_NUMBERS"
+            for number in sorted(unused)
+        ]
+    return faults
+
+
 # Export
 
 
@@ -241,7 +262,7 @@ def library_is_the_notebooks(root: Path) -> list[str]:
     faults = []
     for path in export.lessons(root):
         try:
-            fault = export.first_difference(path)
+            fault = export.first_module_difference(path)
         except ValueError as error:
             fault = f"{path.name} cannot be exported: {error}"
         faults += [fault] if fault else []
@@ -555,6 +576,7 @@ NOTEBOOK_RULES = [
     standard_kernel,
     directives_on_line_one,
     enough_compared_outputs,
+    numbers_in_prose_have_a_source,
 ]
 EXPORT_RULES = [
     library_is_the_notebooks,

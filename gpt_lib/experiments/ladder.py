@@ -147,28 +147,28 @@ def train_stage(stage: str, text: str, budget: str, seed: int) -> dict[str, Any]
     return row
 
 
-def read_ladder_rows() -> list[dict[str, Any]]:
+def read_ladder_runs() -> list[dict[str, Any]]:
     """Every run of the committed ladder, in ladder order."""
     return read_json(LADDER_RESULTS)
 
 
-def read_ladder(
-    text: str, up_to: str | None = None
+def read_test_losses(
+    corpus: str, last_stage: str | None = None
 ) -> tuple[list[str], dict[str, list[list[float]]]]:
     """The ladder of one text, as `views.loss_ladder` takes it.
 
     Args:
-        text: "tinyshakespeare" or "toy-diary".
-        up_to: the label of the last stage wanted; all of them by default.
+        corpus: "tinyshakespeare" or "toy-diary".
+        last_stage: the label of the last stage wanted; all of them by default.
 
     Returns:
         The labels of the stages, and budget -> for each stage its test losses, one a
         seed.
     """
-    rows = [row for row in read_ladder_rows() if row["text"] == text]
+    rows = [row for row in read_ladder_runs() if row["text"] == corpus]
     stages = list(dict.fromkeys(row["stage"] for row in rows))
-    if up_to:
-        stages = stages[: stages.index(up_to) + 1]
+    if last_stage:
+        stages = stages[: stages.index(last_stage) + 1]
 
     def losses_of(stage: str, budget: str) -> list[float]:
         return [
@@ -183,9 +183,9 @@ def read_ladder(
     }
 
 
-def read_ladder_loss(stage: str) -> float:
+def read_mean_test_loss(stage: str) -> float:
     """The mean test loss of a stage on Tiny Shakespeare at equal tokens."""
-    stages, losses = read_ladder("tinyshakespeare")
+    stages, losses = read_test_losses("tinyshakespeare")
     seeds = losses["equal tokens"][stages.index(stage)]
     return sum(seeds) / len(seeds)
 
@@ -198,7 +198,9 @@ def ladder_chart() -> "Picture":
     vocab_size = corpus.tokenizer.vocab_size
     line = bigram_loss(corpus.train, corpus.test, vocab_size)
     title = "Every stage of the course, on text it never read"
-    return loss_ladder(*read_ladder("tinyshakespeare"), title, {"bigram counts": line})
+    return loss_ladder(
+        *read_test_losses("tinyshakespeare"), title, {"bigram counts": line}
+    )
 
 
 def planned_ladder_runs() -> Iterator[dict[str, Any]]:

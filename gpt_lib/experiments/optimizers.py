@@ -1,6 +1,6 @@
 """Muon against AdamW in lesson 14: `make optimizers` (30 minutes on two cores).
 
-The modern GPT is trained with each optimizer, each at three learning rates and from two
+The modern GPT is trained with each optimizer, each at four learning rates and from two
 initialisations, with three seeds; and with Muon's own parts left out, one at a time.
 What this is for is a choice, so its losses are those on the validation part.
 """
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from gpt_lib.views import Picture
 
 OPTIMIZER_RESULTS = DATA / "results" / "optimizers.json"
-LEARNING_RATES = {"AdamW": (0.002, 0.004, 0.008), "Muon": (0.01, 0.02, 0.04)}
+LEARNING_RATES = {
+    "AdamW": (0.002, 0.004, 0.008, 0.016),
+    "Muon": (0.01, 0.02, 0.04, 0.08),
+}
 # What the ends of the branches and the unembedding are at first -> fields of the shape.
 INITIALISATIONS = {
     "zero": {},

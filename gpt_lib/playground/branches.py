@@ -63,7 +63,7 @@ def merge_branches(
     def grow(group: list[int], start: int, parent: int) -> None:
         """Add what a group of branches shares from `start` on, and all below it."""
         first, *others = (branches[index] for index in group)
-        positions = (fork_position(first.ids, other.ids) for other in others)
+        positions = (common_prefix_length(first.ids, other.ids) for other in others)
         end = min(positions, default=len(first.ids))
         text = "".join(first.pieces[start:end])
         text = text or "".join(labels[id] for id in first.ids[start:end])
@@ -81,11 +81,11 @@ def merge_branches(
     return nodes
 
 
-def fork_position(first: Sequence[int], second: Sequence[int]) -> int:
+def common_prefix_length(first_ids: Sequence[int], second_ids: Sequence[int]) -> int:
     """The first position at which two lists of ids differ, or the shorter one ends."""
-    pairs = enumerate(zip(first, second))
+    pairs = enumerate(zip(first_ids, second_ids))
     differ = (position for position, (one, other) in pairs if one != other)
-    return next(differ, min(len(first), len(second)))
+    return next(differ, min(len(first_ids), len(second_ids)))
 
 
 def joint_log_probability(probabilities: Sequence[float]) -> float:

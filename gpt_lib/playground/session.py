@@ -2,8 +2,8 @@
 
 `GenerationOptions` say how the next text is to be written. A `Run` is one press of a
 button or of Enter: `Run.steps` loads what is missing, then writes a token of each
-`Text` in a step, in the thread that iterates over it. `Text.lock` is held while a token
-is written; so it is by others who run the model or change the text.
+`GeneratedText` in a step, in the thread that iterates over it. `GeneratedText.lock` is
+held while a token is written; so it is by others who run the model or change the text.
 
 Random number n of a text's seed decides its token n. So a text that was stopped and
 continued is the text that never stopped.
@@ -21,7 +21,7 @@ from gpt_lib.playground.settings import (
     LENGTH_SETTING,
     SEED_SETTING,
     check_setting,
-    describe_settings,
+    describe_changed_settings,
 )
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class NextTokenDistribution(NamedTuple):
     u: float  # the random number that decides
 
 
-class Text:
+class GeneratedText:
     """A prompt, and what one text generator wrote after it, on one or more branches.
 
     Args:
@@ -109,11 +109,11 @@ class Text:
     @property
     def title(self) -> str:
         """Who writes, with which settings and seed."""
-        settings = describe_settings(self.branch.latest_settings)
+        settings = describe_changed_settings(self.branch.latest_settings)
         return f"{self.model} · {settings} · seed {self.seed}"
 
     @property
-    def surprisal(self) -> float | None:
+    def mean_surprisal(self) -> float | None:
         """The mean nats a token, by the model itself; None of a text without tokens."""
         total = -joint_log_probability(self.branch.probabilities)
         return total / len(self.branch.ids) if self.branch.ids else None
@@ -238,7 +238,9 @@ def new_decoder(text_generator: "TextGenerator") -> "TextDecoder":
 class TextProgress:
     """The part of one text in a run."""
 
-    text: Text | None  # None: there is none, since its prompt could not be read
+    text: (
+        GeneratedText | None
+    )  # None: there is none, since its prompt could not be read
     tokens: Iterator[None] = field(default_factory=lambda: iter(()))
     count: int = 0  # tokens written
     outcome: str = ""  # "done" or "failed", once it has ended
@@ -272,7 +274,7 @@ class Run:
         session: "Session",
         prompt: str | None,
         length: int,
-        texts: Sequence[Text | None],
+        texts: Sequence[GeneratedText | None],
     ) -> None:
         self.session, self.plan = session, session.plan
         self.prompt, self.length, self.earlier_texts = prompt, length, texts
@@ -282,7 +284,7 @@ class Run:
         self.is_over, self.start_time, self.seconds = False, 0.0, 0.0
 
     @property
-    def texts(self) -> list[Text]:
+    def texts(self) -> list[GeneratedText]:
         """The texts that it writes."""
         return [task.text for task in self.tasks if task.text]
 
@@ -353,7 +355,9 @@ class Run:
                 if self.texts:
                     self.session.model_texts = [task.text for task in tasks]
 
-    def choose_text(self, index: int, model: str, first: Text | None) -> Text:
+    def choose_text(
+        self, index: int, model: str, first: GeneratedText | None
+    ) -> GeneratedText:
         """A new text, or the one that stands, or one that goes on from it.
 
         Args:
@@ -397,7 +401,7 @@ class Run:
             speed = task.count / max(self.seconds, 1e-9)
             report = f"{task.outcome or 'stopped'}: {task.count} tokens"
             report += f", {speed:,.0f} tokens/s"
-        surprisal = task.text and task.text.surprisal
+        surprisal = task.text and task.text.mean_surprisal
         return report if surprisal is None else report + f", {format_nats(surprisal)}"
 
 
@@ -419,13 +423,13 @@ class Session:
         self.text_generators: dict[str, TextGenerator] = {}  # those that are loaded
         self.loading = ""  # the name of the one that is being loaded
         # Of each model of the latest run; None: it could not read the prompt.
-        self.model_texts: list[Text | None] = []
+        self.model_texts: list[GeneratedText | None] = []
         self.run: Run | None = None  # the latest
         self.begin_lock = threading.Lock()  # held for a moment, never during a token
         self.model_locks = {name: threading.RLock() for name in loaders}
 
     @property
-    def texts(self) -> list[Text]:
+    def texts(self) -> list[GeneratedText]:
         """The texts that stand, of the latest run that wrote."""
         return [text for text in self.model_texts if text]
 
@@ -450,18 +454,18 @@ class Session:
             finally:
                 self.loading = ""
 
-    def new_text(self, model: str, prompt: str, seed: int, stop: str) -> Text:
+    def new_text(self, model: str, prompt: str, seed: int, stop: str) -> GeneratedText:
         """A text without tokens; loads its text generator if needed."""
         for _ in self.load_steps(model):
             pass
         text_generator, lock = self.text_generators[model], self.model_locks[model]
-        return Text(model, text_generator, prompt, seed, stop, lock)
+        return GeneratedText(model, text_generator, prompt, seed, stop, lock)
 
     def begin(
         self,
         prompt: str | None = None,
         length: int | None = None,
-        texts: Sequence[Text | None] | None = None,
+        texts: Sequence[GeneratedText | None] | None = None,
     ) -> Run:
         """A run that replaces the one in progress; somebody has to iterate its steps.
 
@@ -490,11 +494,11 @@ class Session:
         plan, run = self.plan, self.run
         state = f"loading {self.loading}" if self.loading else run and run.state
         parts = [state or "ready", " | ".join(plan.models)]
-        parts.append(" | ".join(map(describe_settings, plan.settings)))
+        parts.append(" | ".join(map(describe_changed_settings, plan.settings)))
         parts.append(f"seed {plan.seed}")
         if run and run.tokens_per_second:
             parts.append(f"{run.tokens_per_second:,.0f} tokens/s")
-        surprisals = [text.surprisal for text in self.texts]
+        surprisals = [text.mean_surprisal for text in self.texts]
         known = [each for each in surprisals if each is not None]
         return " · ".join([*parts, *([format_nats(*known)] if known else [])])
 

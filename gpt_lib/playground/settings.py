@@ -1,7 +1,7 @@
 """The settings of a session: how the next token is chosen, and presets of all of them.
 
-No face is imported here: a notebook makes sliders of `SETTINGS`, a terminal parses
-`/set`, a server checks what it is sent.
+No face is imported here: a notebook makes sliders of `SAMPLING_SETTINGS`, a terminal
+parses `/set`, a server checks what it is sent.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class Setting(NamedTuple):
     tip: str
 
 
-SETTINGS = (
+SAMPLING_SETTINGS = (
     Setting("temperature", "Temperature", 0.0, 2.0, 0.05, 1.0,
             "Below 1 the likely tokens gain, above 1 the rare; 0 takes the likeliest;"
             " neutral: 1."),
@@ -37,7 +37,7 @@ SETTINGS = (
     Setting("repetition_penalty", "Repetition penalty", 1.0, 2.0, 0.05, 1.0,
             "Makes tokens that the text already holds less likely; neutral: 1."),
 )  # fmt: skip
-NEUTRAL = {setting.key: setting.neutral for setting in SETTINGS}
+NEUTRAL = {setting.key: setting.neutral for setting in SAMPLING_SETTINGS}
 PRESETS = {
     "Neutral": NEUTRAL,
     "Greedy": {**NEUTRAL, "temperature": 0.0},
@@ -69,7 +69,7 @@ def changed_settings(settings: Mapping[str, float]) -> dict[str, float]:
     return {key: v for key, v in settings.items() if v != NEUTRAL.get(key)}
 
 
-def describe_settings(settings: Mapping[str, float]) -> str:
+def describe_changed_settings(settings: Mapping[str, float]) -> str:
     """The settings that are not neutral, for a status line."""
     changed = changed_settings(settings).items()
     return ", ".join(f"{key} {value:.10g}" for key, value in changed) or "neutral"
@@ -79,7 +79,7 @@ def describe_settings(settings: Mapping[str, float]) -> str:
 
 # A slider of top-k ends at the vocabulary's size; typed, any larger k keeps all tokens.
 SETTINGS_BY_NAME = {
-    each.key: each._replace(high=each.high or 10_000) for each in SETTINGS
+    each.key: each._replace(high=each.high or 10_000) for each in SAMPLING_SETTINGS
 }
 SETTINGS_BY_NAME |= {each.key: each for each in (LENGTH_SETTING, SEED_SETTING)}
 PRESETS_BY_NAME = {name.lower(): values for name, values in PRESETS.items()}
@@ -124,7 +124,7 @@ def parse_value(setting: Setting, text: str) -> float:
     return int(value) if isinstance(setting.step, int) else value
 
 
-def list_settings(current: Mapping[str, float]) -> str:
+def format_settings(current: Mapping[str, float]) -> str:
     """A line for each setting with its value, range and meaning; then the presets."""
     values = {**NEUTRAL, **current}
     rows = [

@@ -47,7 +47,7 @@ class Kernel:
     def __init__(self, lesson):
         self.lesson, self.code = (
             lesson,
-            "from gpt_lib.experiments.ladder import read_ladder",
+            "from gpt_lib.experiments.ladder import read_test_losses",
         )
 
     def run(self, source):

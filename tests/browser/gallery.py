@@ -16,7 +16,7 @@ from gpt_lib import views
 from gpt_lib.catalog import load
 from gpt_lib.generation import SamplingConfig, sampling_probabilities
 from gpt_lib.playground.notebook import Playground
-from gpt_lib.playground.settings import PRESETS, SETTINGS
+from gpt_lib.playground.settings import PRESETS, SAMPLING_SETTINGS
 
 generator = np.random.default_rng(1)
 
@@ -91,7 +91,7 @@ def reshape(logits, settings):
     return sampling_probabilities(logits, SamplingConfig(**settings), seen)
 
 views.sampling_explorer(
-    contexts, reshape, "Where does u land?", SETTINGS, PRESETS, u=0.7
+    contexts, reshape, "Where does u land?", SAMPLING_SETTINGS, PRESETS, u=0.7
 )
 """,
     "text": """

@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
-from gpt_lib.playground.settings import PRESETS, SETTINGS
+from gpt_lib.playground.settings import PRESETS, SAMPLING_SETTINGS
 
 
 def run_cell(lesson, text):
@@ -80,7 +80,7 @@ def expect_preset(app, name):
     expect(app.get_by_role("button", name="✓")).to_have_text(
         [f"✓ {name}"], timeout=60_000
     )
-    for setting in SETTINGS:
+    for setting in SAMPLING_SETTINGS:
         expect_number(app, setting.label, PRESETS[name][setting.key])
 
 

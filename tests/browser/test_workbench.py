@@ -14,7 +14,7 @@ import sys
 import pytest
 from playwright.sync_api import expect
 
-from gpt_lib.playground.settings import PRESETS, SETTINGS
+from gpt_lib.playground.settings import PRESETS, SAMPLING_SETTINGS
 from tests.browser.steps import (
     begin,
     box_of,
@@ -226,7 +226,7 @@ def test_every_control_by_mouse(lesson, app):
 
     for name in reversed(PRESETS):
         press_preset(app, name)
-    for setting in SETTINGS:
+    for setting in SAMPLING_SETTINGS:
         high = 65 if setting.key == "top_k" else setting.high
         for move, fraction in ((drag, 0.4), (click_track, 0.7)):
             move(app, setting.label, fraction)
@@ -258,7 +258,10 @@ def test_numbers_and_the_end_of_the_text_can_be_typed(lesson, app):
     generate(app, 10)
     for label, typed, low, high in [
         ("Length", 20, 1, 10_000),
-        *((s.label, s.low + 7 * s.step, s.low, s.high or 65) for s in SETTINGS),
+        *(
+            (s.label, s.low + 7 * s.step, s.low, s.high or 65)
+            for s in SAMPLING_SETTINGS
+        ),
     ]:
         for number, taken in ((typed, typed), (-5, low), (99_999, high)):
             retype(lesson, app, label, f"{number:g}", taken)

@@ -300,7 +300,7 @@ def test_a_changed_text_is_not_trained_on(folder):
 
 
 def test_a_model_of_bytes_is_trained_resumed_and_writes(folder, monkeypatch):
-    monkeypatch.setitem(catalog.TOKENIZERS, "bytes", ByteTokenizer.from_card)
+    monkeypatch.setitem(catalog.TOKENIZER_LOADERS, "bytes", ByteTokenizer.from_card)
     text = folder / "poem.txt"
     text.write_text("Café 😀, naïve café. " * 60, encoding="utf-8")
     shape = {"context": 16, "width": 16, "heads": 2}

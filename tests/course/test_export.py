@@ -186,7 +186,7 @@ def test_export_writes_only_what_changed(project):
     assert export.export_notebook(path) is False
     changed_notebook(project)
     assert export.export_notebook(path) is True
-    assert export.first_difference(path) is None
+    assert export.first_module_difference(path) is None
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_the_first_module_comes_first_wherever_its_cells_stand(tmp_path):
     path = two_modules(tmp_path, USED_BY_PAIRS, LETTERS)
     assert [target.stem for target in export.module_paths(path)] == ["letters", "pairs"]
     assert export.export_notebook(path)
-    assert export.first_difference(path) is None
+    assert export.first_module_difference(path) is None
 
 
 def test_all_new_modules_import_before_one_is_replaced(tmp_path):

@@ -48,8 +48,8 @@ def add_cell(source):
     return plant
 
 
-def empty_alt(notebook):
-    notebook.cells.append(v4.new_markdown_cell("![](curve.png)"))
+def add_words(words):
+    return lambda notebook: notebook.cells.append(v4.new_markdown_cell(words))
 
 
 def another_kernel(notebook):
@@ -83,7 +83,7 @@ FAULTS = [
      "absolute path"),
     (add_cell("x = open('/root/file')"), "absolute path"),
     (add_cell("\n".join(["x = 1"] * 41)), "has 41 lines"),
-    (empty_alt, "picture without alt text"),
+    (add_words("![](curve.png)"), "picture without alt text"),
     (add_output(display(**{"image/png": "aaaa", **FIGURE})),
      "image/png without <img alt>"),
     (add_output(display(**FIGURE)), "picture without words"),
@@ -95,6 +95,9 @@ FAULTS = [
     (nothing_compared, "only 0 compared outputs"),
     (compared_without_output, "only 0 compared outputs"),
     (add_cell("#| export\n# NBVAL_CHECK_OUTPUT\nx = 1"), "also a compared one"),
+    (add_words("It gains 0.137 nats."), "states 0.137, which no output above has"),
+    (add_cell("views.prediction('Which?', {'7.31 ms': 'so'}, answer='7.31 ms')"),
+     "states 7.31, which no output above has"),
 ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from gpt_lib.experiments import ladder
 from gpt_lib.text import bigram_loss
 from gpt_lib.training import TrainingConfig, evaluate_loss
 
-ROWS = ladder.read_ladder_rows()
+ROWS = ladder.read_ladder_runs()
 STAGES = [stage.label for stage in ladder.STAGES]
 
 
@@ -50,7 +50,7 @@ def test_no_model_is_below_the_floor_of_the_toy_diary():
 
 
 def test_at_equal_tokens_every_stage_is_below_the_one_before_beyond_its_seeds():
-    stages, losses = ladder.read_ladder("tinyshakespeare")
+    stages, losses = ladder.read_test_losses("tinyshakespeare")
     assert stages == STAGES
     for before, now in zip(losses["equal tokens"], losses["equal tokens"][1:]):
         assert max(now) < min(before)
@@ -60,7 +60,9 @@ def test_the_averaging_stage_is_below_the_line_of_bigram_counts():
     corpus = load_corpus("tinyshakespeare")
     vocab_size = corpus.tokenizer.vocab_size
     line = bigram_loss(corpus.train, corpus.test, vocab_size)
-    losses = dict(zip(STAGES, ladder.read_ladder("tinyshakespeare")[1]["equal tokens"]))
+    losses = dict(
+        zip(STAGES, ladder.read_test_losses("tinyshakespeare")[1]["equal tokens"])
+    )
     assert min(losses["bigram"]) > line > max(losses["averaging"])
 
 

@@ -25,7 +25,7 @@ def test_every_setting_has_every_seed_once():
         setting = tuple(value for key, value in run.items() if key != "seed")
         seeds.setdefault(setting, []).append(run["seed"])
     assert all(each == [1, 2, 3] for each in seeds.values())
-    assert len(seeds) == 12 + 2 + 2
+    assert len(seeds) == 16 + 2 + 2
 
 
 def test_what_is_left_out_of_muon_is_the_only_difference():

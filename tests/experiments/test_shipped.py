@@ -5,7 +5,7 @@ import pytest
 from gpt_lib import catalog
 from gpt_lib.data import load_corpus
 from gpt_lib.experiments import shipped
-from gpt_lib.experiments.ladder import read_ladder_rows
+from gpt_lib.experiments.ladder import read_ladder_runs
 from gpt_lib.training import TrainingConfig, evaluate_loss
 
 CONFIG = TrainingConfig(steps=3, warmup_steps=1, batch_size=4, evaluation_batches=1)
@@ -21,7 +21,7 @@ def test_the_losses_fall_from_stage_to_stage_as_on_the_ladder():
     for name, stage in {**labels, "averaging": "averaging"}.items():
         [loss] = [
             row["test_loss"]
-            for row in read_ladder_rows()
+            for row in read_ladder_runs()
             if (row["stage"], row["budget"], row["seed"]) == (stage, "tokens", 1)
             and row["text"] == "tinyshakespeare"
         ]

@@ -197,7 +197,7 @@ def test_an_optimizer_of_a_later_lesson_is_an_error_that_says_which(run):
 
 OLD_RUNS = Path(__file__).parent / "old_run"
 EXPECTED = json.loads((OLD_RUNS / "expected.json").read_text(encoding="utf-8"))
-KINDS = catalog.ARCHITECTURES, lesson.TOKENIZERS
+KINDS = catalog.ARCHITECTURES, lesson.TOKENIZER_LOADERS
 QUESTION = "to be or not to be, that is the question\n" * 40  # what "modern" read
 
 

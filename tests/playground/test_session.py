@@ -9,8 +9,13 @@ import pytest
 
 from gpt_lib.generation import stream_text
 from gpt_lib.playground.branches import Branch, merge_branches
-from gpt_lib.playground.session import GenerationOptions, Session, Text
-from gpt_lib.playground.settings import NEUTRAL, PRESETS, SETTINGS, parse_settings
+from gpt_lib.playground.session import GeneratedText, GenerationOptions, Session
+from gpt_lib.playground.settings import (
+    NEUTRAL,
+    PRESETS,
+    SAMPLING_SETTINGS,
+    parse_settings,
+)
 from tests.byte_tokenizer import ByteTokenizer
 from tests.playground.fakes import (
     ByteTextGenerator,
@@ -164,7 +169,7 @@ def test_another_token_makes_a_branch_that_goes_on_with_its_own_random_numbers()
     assert text.pick(5, other) == 14
     session.change(settings=({"temperature": 0.5},))
     make_steps(session.begin(length=14))
-    again = Text("A", random_bigram(1), text.text[:8], text.seed)
+    again = GeneratedText("A", random_bigram(1), text.text[:8], text.seed)
     tokens = again.text_generator.generate(
         again.prompt_ids, 14, seed=1, skip=6, temperature=0.5
     )
@@ -264,7 +269,7 @@ def test_a_preset_sets_all_and_a_name_may_be_written_in_any_case():
         parsed = parse_settings(name.upper(), {"top_k": 3})
         assert {**NEUTRAL, **parsed} == values
     assert parse_settings("Top-K=5 seed 3", {}) == {"top_k": 5, "seed": 3}
-    assert [setting.key for setting in SETTINGS] == list(NEUTRAL)
+    assert [setting.key for setting in SAMPLING_SETTINGS] == list(NEUTRAL)
 
 
 # No face

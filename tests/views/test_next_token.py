@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ipywidgets import Button
 
-from gpt_lib.playground.settings import NEUTRAL, PRESETS, SETTINGS
+from gpt_lib.playground.settings import NEUTRAL, PRESETS, SAMPLING_SETTINGS
 from gpt_lib.views.controls import SamplingControls
 from gpt_lib.views.picture import WIDGET_VIEW
 from gpt_lib.views.tokens.next_token import (
@@ -282,7 +282,7 @@ def test_the_picture_changes_with_the_settings_and_u():
 
 
 def make_controls(vocab_size=65):
-    return SamplingControls(SETTINGS, PRESETS, vocab_size)
+    return SamplingControls(SAMPLING_SETTINGS, PRESETS, vocab_size)
 
 
 def test_controls_begin_neutral_and_within_their_ranges():
@@ -301,8 +301,8 @@ def test_controls_begin_neutral_and_within_their_ranges():
 
 def test_every_control_has_a_name_and_a_linked_box():
     _, *rows = make_controls().box.children
-    assert len(rows) == len(SETTINGS)
-    for row, setting in zip(rows, SETTINGS):
+    assert len(rows) == len(SAMPLING_SETTINGS)
+    for row, setting in zip(rows, SAMPLING_SETTINGS):
         slider, box = row.children
         assert slider.description == box.description == setting.label
         assert slider.continuous_update
@@ -400,7 +400,9 @@ def reshape(logits, settings):
 
 
 def explore(contexts, title="Shape", reshape=reshape, **options):
-    return sampling_explorer(contexts, reshape, title, SETTINGS, PRESETS, **options)
+    return sampling_explorer(
+        contexts, reshape, title, SAMPLING_SETTINGS, PRESETS, **options
+    )
 
 
 def parts_of(view):
@@ -483,7 +485,9 @@ def test_an_explorer_says_what_does_not_fit(contexts, options, complaint):
 
 
 def test_a_setting_can_be_left_out():
-    controls = SamplingControls(SETTINGS, PRESETS, 9, left_out=["repetition_penalty"])
+    controls = SamplingControls(
+        SAMPLING_SETTINGS, PRESETS, 9, left_out=["repetition_penalty"]
+    )
     assert "repetition_penalty" not in controls.settings
     controls.buttons["Careful"].click()
     assert controls.settings["top_p"] == 0.9

@@ -29,7 +29,7 @@ from gpt_lib.experiments.bench.peers import (
     TransformersGPT2,
 )
 from gpt_lib.experiments.interleave import interleave, median_ratio
-from gpt_lib.experiments.results import read_bench_runs
+from gpt_lib.experiments.results import read_bench_by_machine
 from gpt_lib.generation import generate
 from gpt_lib.gpt import GPT, GPTConfig
 
@@ -196,7 +196,7 @@ def generation_chart() -> "Picture":
 
     [speeds] = [
         row["tokens_per_s"]
-        for row in read_bench_runs("generation")[-1]["results"]
+        for row in read_bench_by_machine("generation")[-1]["results"]
         if (row["parameters"], row["batch"], row["length"]) == ("0.8 million", 1, 256)
     ]
     order = (

@@ -18,7 +18,7 @@ from ipywidgets import (
 )
 
 from gpt_lib.generation import TextGenerator
-from gpt_lib.playground.session import GenerationOptions, Run, Session, Text
+from gpt_lib.playground.session import GeneratedText, GenerationOptions, Run, Session
 from gpt_lib.playground.settings import LENGTH_SETTING, SEED_SETTING, Setting
 from gpt_lib.views.controls import link_slider_and_box
 from gpt_lib.views.picture import HtmlPanel, Picture, WidgetWithFallback
@@ -50,7 +50,7 @@ class TextColumn:
         )
         self.status = HTML("ready")
         self.status.add_class("gpt-status")
-        self.text: Text | None = None
+        self.text: GeneratedText | None = None
         self.run: Run | None = None  # the latest one that writes here
 
     @property
@@ -67,7 +67,7 @@ class TextColumn:
         self.run = run
         self.say(f"{model} is writing")
 
-    def show(self, text: Text | None) -> None:
+    def show(self, text: GeneratedText | None) -> None:
         """Put a text on the page as it is now; None leaves the page as it is."""
         raise NotImplementedError
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from ipywidgets import Box, HBox, VBox
 
-from gpt_lib.playground.branches import fork_position, merge_branches
+from gpt_lib.playground.branches import common_prefix_length, merge_branches
 from gpt_lib.playground.messages import error_text
 from gpt_lib.playground.notebook.base import TextColumn
-from gpt_lib.playground.session import Run, Text
-from gpt_lib.playground.settings import PRESETS, SETTINGS
+from gpt_lib.playground.session import GeneratedText, Run
+from gpt_lib.playground.settings import PRESETS, SAMPLING_SETTINGS
 from gpt_lib.views.controls import SamplingControls
 from gpt_lib.views.tokens.generated_text import GeneratedTextWidget
 from gpt_lib.views.tokens.next_token import NextTokenWidget
@@ -40,7 +40,7 @@ class WorkbenchColumn(TextColumn):
         super().__init__(models, model, label_width="60px")
         self.workbench = workbench
         self.nodes: list[list[int]] = []  # of each node of the tree: its branches
-        self.controls = SamplingControls(SETTINGS, PRESETS, vocab_size)
+        self.controls = SamplingControls(SAMPLING_SETTINGS, PRESETS, vocab_size)
         self.generated_text = GeneratedTextWidget(label="Text")
         self.next_token = NextTokenWidget(pick_label="go on with")
         self.next_token.clear(
@@ -88,7 +88,7 @@ class WorkbenchColumn(TextColumn):
         super().begin(run, model)
         self.generated_text.writing, self.generated_text.selected = True, -1
 
-    def show(self, text: Text | None) -> None:
+    def show(self, text: GeneratedText | None) -> None:
         """Put a text on the page as it is now."""
         if text is None:
             return
@@ -211,7 +211,7 @@ class WorkbenchColumn(TextColumn):
         self.tree.show(boxes, current[-1] if current else None)
         self.tree.layout.display = "" if nodes else "none"
         others = (branch for branch in text.branches if branch is not text.branch)
-        forks = {fork_position(text.branch.ids, other.ids) for other in others}
+        forks = {common_prefix_length(text.branch.ids, other.ids) for other in others}
         self.generated_text.forks = sorted(forks)
 
 

@@ -14,14 +14,16 @@ from gpt_lib.playground.notebook.base import (
     prompt_and_text_html,
     slider_and_box,
 )
-from gpt_lib.playground.session import Text
-from gpt_lib.playground.settings import SETTINGS
+from gpt_lib.playground.session import GeneratedText
+from gpt_lib.playground.settings import SAMPLING_SETTINGS
 from gpt_lib.text import Tokenizer
 from gpt_lib.views.accessible import make_controls_accessible
 from gpt_lib.views.controls import round_off
 from gpt_lib.views.picture import Picture
 
-[TEMPERATURE] = [setting for setting in SETTINGS if setting.key == "temperature"]
+[TEMPERATURE] = [
+    setting for setting in SAMPLING_SETTINGS if setting.key == "temperature"
+]
 
 
 class PlainColumn(TextColumn):
@@ -38,7 +40,7 @@ class PlainColumn(TextColumn):
         """The temperature, as it stands on the page."""
         return {"temperature": round_off(self.temperature.value)}
 
-    def show(self, text: Text | None) -> None:
+    def show(self, text: GeneratedText | None) -> None:
         """Put a text on the page as it is now."""
         if text:
             self.text = text

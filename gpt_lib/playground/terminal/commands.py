@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gpt_lib.playground.messages import find_known_name, format_columns, unescape
-from gpt_lib.playground.session import Run, Session, Text
+from gpt_lib.playground.session import GeneratedText, Run, Session
 from gpt_lib.playground.settings import (
     PRESETS_BY_NAME,
     SETTINGS_BY_NAME,
-    describe_settings,
-    list_settings,
+    describe_changed_settings,
+    format_settings,
     parse_settings,
 )
 
@@ -122,9 +122,9 @@ def change_settings(session: Session, arguments: str) -> Reply:
     plan = session.plan
     current = {**plan.settings_of(0), "length": plan.length, "seed": plan.seed}
     if not arguments:
-        return Reply(list_settings(current))
+        return Reply(format_settings(current))
     new = parse_settings(arguments, current)
-    description = describe_settings(new)
+    description = describe_changed_settings(new)
     length, seed = int(new.pop("length")), int(new.pop("seed"))
     session.change(length=length, seed=seed, settings=(new,))
     return Reply(f"{description}, from the next prompt or Enter on")
@@ -154,7 +154,7 @@ def leave(session: Session, _: str) -> Reply:
     return Reply(leave=True)
 
 
-def require_texts(session: Session) -> list[Text]:
+def require_texts(session: Session) -> list[GeneratedText]:
     """The texts that stand, or a ValueError."""
     if not session.texts:
         raise ValueError("there is no text yet: type a prompt first")

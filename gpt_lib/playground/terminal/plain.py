@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from gpt_lib.playground.session import Run, Session, Text
+from gpt_lib.playground.session import GeneratedText, Run, Session
 from gpt_lib.playground.terminal.commands import Interrupts, answer_line
 
 SECONDS_BETWEEN_FLUSHES = 0.1
@@ -17,8 +17,8 @@ class PlainChat:
         self.session, self.interrupts = session, Interrupts()
         self.interactive = sys.stdin.isatty()  # a person types, and sees "> "
         self.exit_code = 0
-        self.printed: dict[Text, int] = {}  # characters of each text
-        self.last: Text | None = None  # the text that the output ends with
+        self.printed: dict[GeneratedText, int] = {}  # characters of each text
+        self.last: GeneratedText | None = None  # the text that the output ends with
         for stream in (sys.stdin, sys.stdout, sys.stderr):
             stream.reconfigure(errors="replace")
 
@@ -83,7 +83,7 @@ class PlainChat:
             self.end_line()
         self.fail(run.error) if run.error else self.say(self.session.status())
 
-    def print_new(self, texts: list[Text]) -> None:
+    def print_new(self, texts: list[GeneratedText]) -> None:
         """Print the characters that were not printed yet."""
         for text in texts:
             new = text.text[self.printed.get(text, 0) :]

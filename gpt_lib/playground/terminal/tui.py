@@ -12,7 +12,7 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Label, Static
 
 from gpt_lib.playground.messages import error_text
-from gpt_lib.playground.session import Run, Session, Text
+from gpt_lib.playground.session import GeneratedText, Run, Session
 from gpt_lib.playground.terminal.commands import (
     Interrupts,
     Reply,
@@ -120,7 +120,7 @@ class ChatApp(App[None]):
         idle = "Enter goes on" if texts else "a prompt, or /help"
         self.input_line.placeholder = "Escape stops" if self.session.busy else idle
 
-    def show_texts(self, texts: list[Text]) -> None:
+    def show_texts(self, texts: list[GeneratedText]) -> None:
         """Show other texts below; a text that another one joins moves there."""
         if self.page and self.page.texts[0] is texts[0]:
             self.page.remove()

@@ -9,13 +9,13 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from gpt_lib.playground.session import Text
+from gpt_lib.playground.session import GeneratedText
 
 
 class TextView(Vertical):
     """One text, under who writes it."""
 
-    def __init__(self, text: Text) -> None:
+    def __init__(self, text: GeneratedText) -> None:
         self.text, self.version = text, None  # title and tokens that are on the screen
         self.title_line = Static(classes="title", markup=False)
         self.body = Static(markup=False)
@@ -34,7 +34,7 @@ class TextView(Vertical):
 class SideBySideView(Horizontal):
     """What one prompt led to: one text, or two, side by side where there is room."""
 
-    def __init__(self, texts: list[Text]) -> None:
+    def __init__(self, texts: list[GeneratedText]) -> None:
         self.texts, self.views = texts, [TextView(text) for text in texts]
         super().__init__(*self.views)
 
