@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
-from .heads import Attention, MultiHeadAttention
+from .heads import AttentionFunction, MultiHeadAttention
 
 
 class MLP(nn.Module):
@@ -31,7 +31,7 @@ class Block(nn.Module):
         width: int,
         heads: int,
         dropout: float = 0.0,
-        attention: Attention = scaled_dot_product_attention,
+        attention: AttentionFunction = scaled_dot_product_attention,
     ) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(width)

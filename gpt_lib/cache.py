@@ -179,7 +179,7 @@ class KVCache(CacheBookkeeping):
         return all_keys[:, :, first:end], all_values[:, :, first:end]
 
 
-def cached_prefix(cached: Tensor, ids: Tensor) -> int:
+def cached_prefix_length(cached: Tensor, ids: Tensor) -> int:
     """The length of the prefix of ids (B, T) that is cached, at most T - 1.
 
     The last id is always run: its logits are wanted.
@@ -213,7 +213,7 @@ class CachedReader:
         if self.cache is None or ids.size(0) != self.cache.rows:
             self.cache = KVCache.for_model(self.model, ids.size(0))
             self.ids = ids[:, :0]
-        prefix = cached_prefix(self.ids, ids)
+        prefix = cached_prefix_length(self.ids, ids)
         # Forget what is behind the prefix now: the run may be interrupted.
         self.cache.length, self.ids = prefix, ids[:, :prefix]
         new = ids[:, prefix:].to(self.cache.slots.device)
@@ -231,7 +231,8 @@ class CachedReader:
 def transposed_weight(layer: nn.Linear) -> Tensor:
     """`layer.weight` (out, in) as (in, out), ready for `x @ w`.
 
-    Stored so that its longer dimension is contiguous: faster for a single row.
+    Stored so that its longer dimension is contiguous, which is faster for a single row
+    on some CPUs.
     """
     weight = layer.weight.detach().clone().mT
     return weight.contiguous() if weight.size(1) >= weight.size(0) else weight
@@ -259,7 +260,7 @@ class PackedBlock(NamedTuple):
         return cls(norms[0], qkv, output, norms[1], up, down)
 
 
-def cached_block(
+def packed_block_forward(
     x: Tensor, block: PackedBlock, cache: KVCache, layer: int, mask: Tensor | None
 ) -> Tensor:
     """A block for new positions (B · T, C) -> (B · T, C).
@@ -307,6 +308,6 @@ class PackedWeightsReader(CachedReader):
         x = embedding(ids, self.embed) + self.positions[cache.position_ids(T)]
         x = x.flatten(0, 1)  # (B · T, C)
         for layer, block in enumerate(self.blocks):
-            x = cached_block(x, block, cache, layer, mask)
+            x = packed_block_forward(x, block, cache, layer, mask)
         x = layer_norm(x, self.norm[0].shape, *self.norm) @ self.unembed
         return x.view(*ids.shape, -1)

@@ -112,7 +112,7 @@ TRAINING_RECIPES = {
     ),
 }
 # The stages of the course, from the highest loss to the lowest.
-LADDER = (
+LADDER_MODEL_NAMES = (
     "bigram",
     "averaging",
     "one-head",

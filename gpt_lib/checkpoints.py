@@ -25,7 +25,7 @@ from .bigram import Bigram
 from .block import OneBlockModel
 from .gpt import GPT, GPTConfig
 from .heads import MultiHeadModel
-from .text import SPLIT, TOKENIZER_LOADERS, Tokenizer
+from .text import SPLIT_PERCENTAGES, TOKENIZER_LOADERS, Tokenizer
 from .training import StepRecord, TrainingConfig, TrainingState
 
 
@@ -62,10 +62,10 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
 }
 # What later lessons bring; gpt_lib.catalog passes all of it.
 LESSON_OF = {"modern-gpt": 13, "Muon": 14, "ngram-gpt": 15}
-Value = TypeVar("Value")
+Option = TypeVar("Option")
 
 
-def look_up_by_name(kind: str, name: object, options: Mapping[str, Value]) -> Value:
+def look_up_by_name(kind: str, name: object, options: Mapping[str, Option]) -> Option:
     """The option of that name; `kind` is for the message.
 
     Raises:
@@ -130,7 +130,8 @@ class ModelCard:
     ]  # its kind, a name in TOKENIZER_LOADERS, and what that kind needs
     text: str  # the name of what it reads ...
     text_sha256: str  # ... and which text exactly that is
-    split: str = SPLIT  # of the text, as `train_validation_test_split` takes it
+    # Of the text, as `train_validation_test_split` takes it.
+    split: str = SPLIT_PERCENTAGES
     private: bool = False  # the text, and so the model, is not to be passed on
     loss_unit: str = "nats per token"
     training: TrainingConfig
@@ -184,7 +185,7 @@ RENAMED_KEYS = {
 }
 
 # ... and in the names of tensors, from dot to dot.
-RENAMED_TENSORS = {
+RENAMED_TENSOR_NAME_PARTS = {
     "table": "bigram_logits",
     "past": "past_logits",
     "heads": "attention",
@@ -216,13 +217,17 @@ def rename_top_level_keys(value: Any, names: Mapping[str, str]) -> Any:
 def rename_old_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights, or an optimizer's state, under the names of today."""
     # Longer names first: `entrance.position` is no `position`.
-    words = "|".join(map(re.escape, sorted(RENAMED_TENSORS, key=len, reverse=True)))
+    words = "|".join(
+        map(re.escape, sorted(RENAMED_TENSOR_NAME_PARTS, key=len, reverse=True))
+    )
     renamed = {}
     for name, tensor in tensors.items():
         *_, last = name.split(".")
         alone = last == "average" and name[: -len(last)] + "square" not in tensors
         old = f"{name} alone" if alone else name
-        new = re.sub(rf"\b({words})\b", lambda match: RENAMED_TENSORS[match[1]], old)
+        new = re.sub(
+            rf"\b({words})\b", lambda match: RENAMED_TENSOR_NAME_PARTS[match[1]], old
+        )
         renamed[new] = tensor
     return renamed
 
@@ -440,7 +445,7 @@ def check_weights(
             raise CheckpointError(f"{path}: {name} has numbers that are not finite")
 
 
-def read_tensors(
+def parse_tensors(
     folder: Path, files: Mapping[str, bytes], name: str
 ) -> dict[str, Tensor]:
     """The tensors of a checkpoint's file `name`; `folder` is for messages."""
@@ -458,7 +463,7 @@ def parse_model(
     """The model in a checkpoint's files, on the CPU; `folder` is for messages."""
     path = folder / CARD_FILE
     card = parse_card(files[CARD_FILE], path)
-    weights = read_tensors(folder, files, WEIGHTS_FILE)
+    weights = parse_tensors(folder, files, WEIGHTS_FILE)
     check_weights(card, weights, folder / WEIGHTS_FILE, architectures)
     try:
         tokenizer = build_tokenizer(card.tokenizer, tokenizers)
@@ -488,7 +493,7 @@ def load_checkpoint(
     return parse_model(folder, read_checkpoint_files(folder), architectures, tokenizers)
 
 
-def training_state(state: TrainingState) -> dict[str, Tensor]:
+def training_state_tensors(state: TrainingState) -> dict[str, Tensor]:
     """The optimizer's state and that of the random generators, as named tensors."""
     tensors = {
         f"optimizer.{index}.{name}": torch.as_tensor(value).cpu()
@@ -504,7 +509,7 @@ def training_state(state: TrainingState) -> dict[str, Tensor]:
 def load_training_state(
     state: TrainingState, tensors: Mapping[str, Tensor], path: Path
 ) -> None:
-    """Load what `training_state` gave into a fresh state, and the global generators.
+    """Load what `training_state_tensors` gave into a fresh state and the generators.
 
     Raises:
         CheckpointError: the tensors do not fit the model; `path` is for the message.

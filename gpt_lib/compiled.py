@@ -76,7 +76,7 @@ def compile_decoding_step(
 ) -> Callable[[Tensor, KVCache], Tensor]:
     """`reader.step` for one id of one row, with 2 … context - 1 slots in use after it.
 
-    It has the weights as they are now, and takes the compiler half a minute.
+    It has the weights as they are now, and takes the compiler tens of seconds.
 
     Raises:
         RuntimeError: no C++ compiler, or it failed; a context below 4; not on a CPU.

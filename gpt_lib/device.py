@@ -37,7 +37,7 @@ def resolve_device(requested: str | None, available: Sequence[str]) -> str:
     return requested
 
 
-def gib(size: int) -> float:
+def bytes_to_gib(size: int) -> float:
     """A number of bytes, in GiB."""
     return size / 1024**3
 
@@ -53,7 +53,7 @@ def device_info(device: str) -> dict[str, str]:
     return {
         "device": device,
         "name": name,
-        "memory": f"{gib(memory):.0f} GiB",
+        "memory": f"{bytes_to_gib(memory):.0f} GiB",
         "CPU threads": str(torch.get_num_threads()),
         "PyTorch": torch.__version__,
     }
@@ -65,7 +65,7 @@ def relative_error(ours: Tensor, reference: Tensor) -> float:
     return (difference / reference.abs().max()).item()
 
 
-def probe(device: str) -> dict[str, Tensor]:
+def train_probe(device: str) -> dict[str, Tensor]:
     """Output, gradient and 20 losses of a tiny fixed training, computed on `device`."""
     generator = torch.Generator().manual_seed(0)
     shapes = [(64, 32), (64, 1), (32, 64), (64, 1)]
@@ -83,7 +83,7 @@ def probe(device: str) -> dict[str, Tensor]:
     return {name: result.detach().cpu() for name, result in results.items()}
 
 
-TOLERANCE = 1e-3  # rounding errors are far below it, faults far above
+TOLERANCE = 1e-3  # rounding errors stay below it
 
 
 def reason_to_distrust(device: str) -> str | None:
@@ -91,7 +91,7 @@ def reason_to_distrust(device: str) -> str | None:
     if device == "cpu":
         return None
     try:
-        ours, reference = probe(device), probe("cpu")
+        ours, reference = train_probe(device), train_probe("cpu")
     except (RuntimeError, NotImplementedError) as error:
         return f"{device} cannot run the probe: {error}"
     for part, expected in reference.items():

@@ -11,7 +11,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from .bigram import LanguageModel
 from .block import Block, init_weights
-from .heads import Attention
+from .heads import AttentionFunction
 from .training import eval_mode
 
 
@@ -44,7 +44,7 @@ class GPTConfig:
 
 
 PRESETS = {
-    # Trains in this lesson, in well under a minute on two CPU cores.
+    # Trains in this lesson, in a minute or two on two CPU cores.
     "cpu": GPTConfig(vocab_size=65, depth=2),
     # nanoGPT's recipe for a CPU.
     "nanogpt-cpu": GPTConfig(vocab_size=65),
@@ -57,18 +57,18 @@ class GPT(nn.Module):
     """A decoder-only transformer, as GPT-2: pre-norm blocks on a residual stream."""
 
     def __init__(
-        self, config: GPTConfig, attention: Attention = scaled_dot_product_attention
+        self,
+        config: GPTConfig,
+        attention: AttentionFunction = scaled_dot_product_attention,
     ) -> None:
         super().__init__()
-        self.config, C = config, config.width
-        self.vocab_size, self.context = config.vocab_size, config.context
-        self.embed = nn.Embedding(config.vocab_size, C)
-        self.position_embedding = nn.Embedding(config.context, C)
+        V, T, C = config.vocab_size, config.context, config.width
+        self.config, self.vocab_size, self.context = config, V, T
+        self.embed, self.position_embedding = nn.Embedding(V, C), nn.Embedding(T, C)
         self.dropout = nn.Dropout(config.dropout)
         shape = C, config.heads, config.dropout, attention
         self.blocks = nn.ModuleList(Block(*shape) for _ in range(config.depth))
-        self.norm = nn.LayerNorm(C)
-        self.unembed = nn.Linear(C, config.vocab_size, bias=False)
+        self.norm, self.unembed = nn.LayerNorm(C), nn.Linear(C, V, bias=False)
         self.apply(init_weights)
         # GPT-2's scaled init: 2·depth branches add up, each starts √(2·depth) smaller.
         for block in self.blocks:
@@ -106,7 +106,7 @@ def parameters_by_part(config: GPTConfig) -> dict[str, int]:
     }
 
 
-def next_token_log_probabilities(model: LanguageModel, ids: Tensor) -> Tensor:
+def next_token_log_distributions(model: LanguageModel, ids: Tensor) -> Tensor:
     """What a model expects before each id of ids (N,) but the first.
 
     Returns:

@@ -23,7 +23,7 @@ def merge_heads(x: Tensor) -> Tensor:
     return x.transpose(1, 2).flatten(2)
 
 
-Attention = Callable[..., Tensor]  # called like `scaled_dot_product_attention`
+AttentionFunction = Callable[..., Tensor]  # called like `scaled_dot_product_attention`
 
 
 class MultiHeadAttention(nn.Module):
@@ -34,7 +34,7 @@ class MultiHeadAttention(nn.Module):
         width: int,
         heads: int,
         dropout: float = 0.0,
-        attention: Attention = scaled_dot_product_attention,
+        attention: AttentionFunction = scaled_dot_product_attention,
     ) -> None:
         super().__init__()
         if width % heads:

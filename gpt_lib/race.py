@@ -63,19 +63,23 @@ class NGramCounts(nn.Module):
         return self.counts[torch.where(is_known, row, len(self.contexts) - 1)]
 
 
-def total_and_per_fold_ngram_ids(
-    ids: Tensor, length: int, vocab_size: int, fold_size: int, longest: bool
+def kneser_ney_ngram_ids(
+    ids: Tensor,
+    context_length: int,
+    vocab_size: int,
+    fold_size: int,
+    is_highest_order: bool,
 ) -> tuple[Tensor, Tensor]:
-    """N-grams of length + 1 as numbers: all of them, and those that occur in one fold
-    only, with its number in front.
+    """N-grams of a context and an id, as numbers: all of them, and those that occur in
+    one fold only, with its number in front.
 
     Below the highest order each counts once per different id before it (Kneser-Ney's
     continuation counts); in the highest, each time, and in each of its folds.
     """
-    size = vocab_size ** (length + 1)
-    ngrams = ngram_ids(ids, length + (1 if longest else 2), vocab_size)
+    size = vocab_size ** (context_length + 1)
+    ngrams = ngram_ids(ids, context_length + (1 if is_highest_order else 2), vocab_size)
     fold = torch.arange(len(ngrams), device=ids.device) // fold_size
-    if longest:
+    if is_highest_order:
         return ngrams, fold * size + ngrams
     larger = size * vocab_size  # with the id before
     in_fold = (fold * larger + ngrams).unique()  # each once a fold
@@ -91,7 +95,7 @@ def count_kneser_ney_tables(
     """Tables by the length of the context: of all ids (N,), and of each fold alone."""
     total, per_fold = nn.ModuleList(), nn.ModuleList()
     for length in range(order + 1):
-        ngrams = total_and_per_fold_ngram_ids(
+        ngrams = kneser_ney_ngram_ids(
             ids, length, vocab_size, fold_size, length == order
         )
         total.append(NGramCounts(ngrams[0], vocab_size))

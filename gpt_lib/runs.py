@@ -31,9 +31,9 @@ from .checkpoints import (
     look_up_by_name,
     parse_card,
     parse_model,
+    parse_tensors,
     read_checkpoint_files,
-    read_tensors,
-    training_state,
+    training_state_tensors,
     write_checkpoint_files,
 )
 from .data import COURSE_FOLDER
@@ -101,25 +101,25 @@ class CheckpointFolder:
         return self.at(self.steps()[-1])
 
 
-def best_checkpoint(store: CheckpointFolder) -> Path:
+def best_checkpoint(run: CheckpointFolder) -> Path:
     """The checkpoint of the lowest validation loss; the newest if none was measured."""
     losses = {}
-    for step in store.steps():
-        path = store.at(step) / CARD_FILE
+    for step in run.steps():
+        path = run.at(step) / CARD_FILE
         if not path.is_file():
             raise CheckpointError(f"{path} is missing")
         losses[step] = parse_card(path.read_bytes(), path).validation_loss
     measured = {step: loss for step, loss in losses.items() if loss is not None}
-    return store.at(min(measured, key=measured.get)) if measured else store.last()
+    return run.at(min(measured, key=measured.get)) if measured else run.last()
 
 
-def prune_checkpoints(store: CheckpointFolder) -> None:
+def prune_checkpoints(run: CheckpointFolder) -> None:
     """Delete all but the best and the last two; none if one of them cannot be read."""
     with suppress(CheckpointError):
-        needed = {best_checkpoint(store), *map(store.at, store.steps()[-2:])}
-        for step in store.steps():
-            if store.at(step) not in needed:
-                shutil.rmtree(store.at(step))
+        needed = {best_checkpoint(run), *map(run.at, run.steps()[-2:])}
+        for step in run.steps():
+            if run.at(step) not in needed:
+                shutil.rmtree(run.at(step))
 
 
 class CheckpointWriter(CheckpointFolder):
@@ -157,7 +157,7 @@ class CheckpointWriter(CheckpointFolder):
         files = {
             CARD_FILE: CARD_SCHEMA.dump_json(card, indent=1),
             WEIGHTS_FILE: save(finite_state_dict(model, state.step)),
-            STATE_FILE: save(training_state(state)),
+            STATE_FILE: save(training_state_tensors(state)),
         }
         write_checkpoint_files(self.at(state.step), files)
         prune_checkpoints(self)
@@ -180,7 +180,7 @@ def load_for_resuming(
     if STATE_FILE not in files:
         raise CheckpointError(f"{folder} has no {STATE_FILE}: it cannot be trained on")
     loaded = parse_model(folder, files, architectures, tokenizers)
-    tensors, card = read_tensors(folder, files, STATE_FILE), loaded.card
+    tensors, card = parse_tensors(folder, files, STATE_FILE), loaded.card
     try:
         look_up_by_name("optimizer", card.training.optimizer, optimizers)
     except ValueError as error:

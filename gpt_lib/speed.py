@@ -18,7 +18,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from .bigram import LanguageModel
 from .gpt import GPTConfig
-from .heads import Attention
+from .heads import AttentionFunction
 from .training import clip_gradients
 
 
@@ -153,7 +153,7 @@ def attention_times(
     qkv = [torch.randn(shape, device=device, dtype=dtype) for _ in range(3)]
     qkv = [tensor.requires_grad_() for tensor in qkv]
 
-    def forward_backward(attention: Attention) -> None:
+    def forward_backward(attention: AttentionFunction) -> None:
         torch.autograd.grad(attention(*qkv, is_causal=True).sum(), qkv)
 
     return {
@@ -162,7 +162,7 @@ def attention_times(
     }
 
 
-def pick_fastest_attention(
+def fastest_attention_name(
     shape: tuple[int, int, int, int], device: torch.device, dtype: torch.dtype
 ) -> str:
     """The faster of `ATTENTIONS` on this device, as measured now."""

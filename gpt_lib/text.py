@@ -131,16 +131,16 @@ class TextDecoder:
         return self.utf8.decode(b"", final=True)
 
 
-SPLIT = "85/5/10"  # per cent of a text for training, validation and test
+SPLIT_PERCENTAGES = "85/5/10"  # per cent of a text for training, validation and test
 
 
 def train_validation_test_split(
-    ids: Tensor, context: int = 1, split: str = SPLIT
+    ids: Tensor, context: int = 1, split: str = SPLIT_PERCENTAGES
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Ids (N,) for training, for validation and for the test.
 
     Validation is the beginning of the text, the test its end; training is what lies
-    between. With 0 per cent for validation, as in runs of before, the test part is
+    between. With 0 per cent for validation, as in older checkpoints, the test part is
     used for it.
 
     Raises:
@@ -216,18 +216,18 @@ def unigram_loss(train: Tensor, validation: Tensor, vocab_size: int) -> float:
     return -log_probabilities[validation[1:].long()].mean().item()
 
 
-MAX_TABLE_BYTES = 2**30  # bytes, 1 GiB
+MAX_BIGRAM_TABLE_BYTES = 2**30  # bytes, 1 GiB
 
 
 def check_bigram_table_memory(vocab_size: int) -> None:
     """Raise a ValueError if a table (V, V) of 32-bit numbers is above the limit."""
     size = 4 * vocab_size**2
-    if size > MAX_TABLE_BYTES:
+    if size > MAX_BIGRAM_TABLE_BYTES:
         raise ValueError(
             f"a table of {vocab_size:,} × {vocab_size:,} numbers would take"
             f" {size / 2**30:.1f} GiB, and the limit is"
-            f" {MAX_TABLE_BYTES / 2**30:.0f} GiB: use a tokenizer with at most"
-            f" {math.isqrt(MAX_TABLE_BYTES // 4):,} ids, or a model without a table"
+            f" {MAX_BIGRAM_TABLE_BYTES / 2**30:.0f} GiB: use a tokenizer with at most"
+            f" {math.isqrt(MAX_BIGRAM_TABLE_BYTES // 4):,} ids, or another model"
         )
 
 

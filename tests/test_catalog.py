@@ -40,7 +40,7 @@ def test_every_recipe_builds_a_model_and_names_an_optimizer(name):
 
 
 def test_one_name_is_one_thing():
-    assert {*catalog.SHIPPED_MODEL_NAMES, *catalog.LADDER} <= set(
+    assert {*catalog.SHIPPED_MODEL_NAMES, *catalog.LADDER_MODEL_NAMES} <= set(
         catalog.TRAINING_RECIPES
     )
     with pytest.raises(ValueError, match=r"no preset 'huge': there are bigram, aver"):
@@ -84,7 +84,7 @@ def test_a_card_says_how_its_model_was_trained(name):
     assert card.shape == catalog.shape_from_recipe(name, 65)
     assert card.text_sha256 == PUBLIC_TEXTS["tinyshakespeare"].sha256
     assert card.step == card.training.steps
-    assert card.seconds > 1
+    assert card.seconds > 0
     assert card.machine["PyTorch"]
     assert card.date
 

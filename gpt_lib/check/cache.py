@@ -109,7 +109,7 @@ cache_bytes = Exercise(
 )
 
 
-def reference_cached_prefix(cached: list[int], ids: list[int]) -> int:
+def reference_cached_prefix_length(cached: list[int], ids: list[int]) -> int:
     """Solution: up to the first difference, and one at least is read."""
     count = 0
     for old, new in zip(cached, ids[:-1]):
@@ -119,8 +119,8 @@ def reference_cached_prefix(cached: list[int], ids: list[int]) -> int:
     return count
 
 
-cached_prefix = Exercise(
-    solution=reference_cached_prefix,
+cached_prefix_length = Exercise(
+    solution=reference_cached_prefix_length,
     inputs=lambda: [
         ([1, 2, 3], [1, 2, 3, 4]),
         ([1, 2, 3], [1, 2, 3]),
@@ -131,7 +131,7 @@ cached_prefix = Exercise(
     ],
     mistakes={
         "all of them": (
-            lambda cached, ids: reference_cached_prefix(cached, [*ids, -1]),
+            lambda cached, ids: reference_cached_prefix_length(cached, [*ids, -1]),
             "Where nothing is new you read nothing, and have no logits: the last id is"
             " always read.",
         ),
@@ -149,7 +149,7 @@ cached_prefix = Exercise(
             "You never compare: the texts may differ.",
         ),
         "one less": (
-            lambda cached, ids: max(0, reference_cached_prefix(cached, ids) - 1),
+            lambda cached, ids: max(0, reference_cached_prefix_length(cached, ids) - 1),
             "One too few: everything before the first difference can stay.",
         ),
     },

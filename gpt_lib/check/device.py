@@ -8,13 +8,13 @@ from torch import Tensor
 from gpt_lib.check.exercise import Exercise
 
 
-def reference_gib(size: int) -> float:
+def reference_bytes_to_gib(size: int) -> float:
     """Solution: bytes over 1024 three times."""
     return size / 1024**3
 
 
-gib = Exercise(
-    solution=reference_gib,
+bytes_to_gib = Exercise(
+    solution=reference_bytes_to_gib,
     inputs=lambda: [(1024**3,), (3 * 2**29,), (25 * 10**9,)],
     mistakes={
         "GB": (
@@ -36,7 +36,7 @@ gib = Exercise(
         ),
     },
     praise="so many powers of 1024, fraction kept.",
-    part="gib",
+    part="bytes_to_gib",
     tolerance=1e-9,
 )
 

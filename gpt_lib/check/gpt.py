@@ -153,7 +153,7 @@ def log_probabilities_by_loop(
     return torch.stack(rows).detach()
 
 
-def reference_next_token_log_probabilities(model: nn.Module, ids: Tensor) -> Tensor:
+def reference_next_token_log_distributions(model: nn.Module, ids: Tensor) -> Tensor:
     """Solution: a window that slides, without dropout."""
     was_training = model.training
     rows = log_probabilities_by_loop(model.eval(), ids)
@@ -167,8 +167,8 @@ def mistake_log_probabilities_with_dropout(model: nn.Module, ids: Tensor) -> Ten
     return log_probabilities_by_loop(model, ids)
 
 
-next_token_log_probabilities = Exercise(
-    solution=reference_next_token_log_probabilities,
+next_token_log_distributions = Exercise(
+    solution=reference_next_token_log_distributions,
     inputs=lambda: [
         (ToyModel(5, context=4), torch.tensor([0, 3, 1])),
         (ToyModel(5, context=4), torch.tensor([2, 2, 4, 0, 1, 3, 1, 0, 4])),
@@ -205,7 +205,7 @@ next_token_log_probabilities = Exercise(
             "Those are logits. `log_softmax` makes log-probabilities of them.",
         ),
         "probabilities": (
-            lambda model, ids: reference_next_token_log_probabilities(model, ids).exp(),
+            lambda model, ids: reference_next_token_log_distributions(model, ids).exp(),
             "Those are probabilities. Give back their logarithms: `log_softmax`.",
         ),
         "one late": (
@@ -217,5 +217,5 @@ next_token_log_probabilities = Exercise(
         ),
     },
     praise="what the model expected, each time with all the past it can hold.",
-    part="next_token_log_probabilities",
+    part="next_token_log_distributions",
 )

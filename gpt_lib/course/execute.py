@@ -1,7 +1,10 @@
-"""Re-execute lessons and save them as the course commits them: `make notebooks`."""
+"""Re-execute lessons and save them as the course commits them: `make notebooks`.
+
+The time that a lesson took stands in its head, so nothing else may run beside it."""
 
 import argparse
 import os
+import time
 from pathlib import Path
 
 import nbformat
@@ -10,6 +13,7 @@ from nbformat import NotebookNode
 
 from gpt_lib.course import export
 from gpt_lib.course.jupyter_hook import keep_only_fallbacks
+from gpt_lib.course.lesson_times import update_times
 
 SECONDS_PER_CELL = 300
 
@@ -29,7 +33,9 @@ def execute(path: Path) -> None:
         record_timing=False,
         resources={"metadata": {"path": str(path.parent)}},
     )
+    start = time.perf_counter()
     client.execute()
+    update_times(notebook, time.perf_counter() - start)
     keep_only_fallbacks({"type": "notebook", "content": notebook})
     leave_out_machine(notebook)
     nbformat.write(notebook, path)

@@ -19,7 +19,8 @@ from nbformat import NotebookNode
 
 from gpt_lib.course import export
 from gpt_lib.course.banned_names import BANNED_NAME_PARTS, BANNED_NAMES
-from gpt_lib.course.prose_numbers import KNOWN_NUMBERS, unsupported_numbers
+from gpt_lib.course.lesson_times import TIMES_PATTERN, times_in_head
+from gpt_lib.course.prose_numbers import KNOWN_NUMBERS, numbers_in_prose
 from gpt_lib.views.picture import WIDGET_VIEW
 
 # What is written by hand, and what of gpt_lib each part may import. Lesson modules may
@@ -215,6 +216,18 @@ def directives_on_line_one(root: Path) -> list[str]:
     ]
 
 
+def computed_times(root: Path) -> list[str]:
+    """A lesson's head has its minutes as they are computed from the lesson."""
+    faults = []
+    for name, notebook in read_notebooks(root):
+        times = TIMES_PATTERN.search(notebook.cells[0].source)
+        if not times:
+            faults.append(f"{name}: no times in its head")
+        elif times[0] != (right := times_in_head(notebook, float(times[1]))):
+            faults.append(f"{name}: {times[0]!r} in its head should be {right!r}")
+    return faults
+
+
 def enough_compared_outputs(root: Path) -> list[str]:
     """Enough outputs are compared, and none of an exported cell."""
     faults = []
@@ -239,18 +252,15 @@ def numbers_in_prose_have_a_source(root: Path) -> list[str]:
     faults = []
     for name, notebook in read_notebooks(root):
         lesson, _, _ = name.partition("_")
-        numbers = [*unsupported_numbers(notebook)]
+        numbers = [*numbers_in_prose(notebook)]
         known = KNOWN_NUMBERS.get(lesson, {})
         faults += [
             f"{name}: cell {cell} states {number}, which no output above has"
-            for cell, number in numbers
-            if number not in known
+            for cell, number, is_supported in numbers
+            if not is_supported and number not in known
         ]
-        unused = known.keys() - {number for _, number in numbers}
-        faults += [
-            f"{name}: {number} needs no reason in KNOWN_NUMBERS"
-            for number in sorted(unused)
-        ]
+        absent = known.keys() - {number for _, number, _ in numbers}
+        faults += [f"{name}: no {number}, as KNOWN_NUMBERS says" for number in absent]
     return faults
 
 
@@ -577,6 +587,7 @@ NOTEBOOK_RULES = [
     directives_on_line_one,
     enough_compared_outputs,
     numbers_in_prose_have_a_source,
+    computed_times,
 ]
 EXPORT_RULES = [
     library_is_the_notebooks,

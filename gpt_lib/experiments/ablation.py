@@ -90,7 +90,7 @@ def read_ablation() -> list[dict[str, Any]]:
     return read_json(ABLATION_RESULTS)
 
 
-def losses_by_swap() -> dict[str, list[float]]:
+def read_losses_by_swap() -> dict[str, list[float]]:
     """The losses of each swap, one a seed; swaps from the worst to the best."""
     losses: dict[str, list[float]] = {}
     for row in read_ablation():
@@ -102,7 +102,7 @@ def ablation_chart() -> "Picture":
     """The ablation as a ladder: the mean of each swap, a point for each seed."""
     from gpt_lib import views
 
-    losses = losses_by_swap()
+    losses = read_losses_by_swap()
     steps, seeds = ABLATION_TRAINING.steps, len(ABLATION_SEEDS)
     return views.loss_ladder(
         list(losses),

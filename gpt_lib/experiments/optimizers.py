@@ -32,6 +32,8 @@ LEARNING_RATES = {
     "AdamW": (0.002, 0.004, 0.008, 0.016),
     "Muon": (0.01, 0.02, 0.04, 0.08),
 }
+STEPS = ABLATION_TRAINING.steps
+ADAMW_STEPS = 270  # in about the time of 200 of Muon's, as lesson 14 measures it
 # What the ends of the branches and the unembedding are at first -> fields of the shape.
 INITIALISATIONS = {
     "zero": {},
@@ -56,12 +58,17 @@ def measure_optimizer(
     initialisation: str,
     without: str,
     activation: str,
+    steps: int,
     seed: int,
 ) -> dict[str, Any]:
     """Train one model: its losses, by full passes."""
     shape = {"activation": activation, **INITIALISATIONS[initialisation]}
     config = replace(
-        ABLATION_TRAINING, learning_rate=rate, optimizer=optimizer, seed=seed
+        ABLATION_TRAINING,
+        steps=steps,
+        learning_rate=rate,
+        optimizer=optimizer,
+        seed=seed,
     )
     constructor, replaced = VARIANTS[without]
     optimizers = OPTIMIZERS
@@ -75,20 +82,24 @@ def measure_optimizer(
 
 
 def planned_optimizer_runs() -> Iterator[dict[str, Any]]:
-    """The grid, then Muon without each of its parts, then what scales a tall matrix."""
+    """The grid, then Muon without each of its parts, then AdamW for as many seconds."""
     settings = [
-        (optimizer, rate, initialisation, "none", "relu2")
+        (optimizer, rate, initialisation, "none", "relu2", STEPS)
         for optimizer, rates in LEARNING_RATES.items()
         for rate in rates
         for initialisation in INITIALISATIONS
     ]
     settings += [
-        ("Muon", 0.02, "normal", without, "relu2")
+        ("Muon", 0.02, "normal", without, "relu2", STEPS)
         for without in ("coefficients", "square blocks")
     ]
     # Only SwiGLU's matrix is tall and has no square blocks.
-    settings += [("Muon", 0.02, "normal", w, "swiglu") for w in ("none", "step scale")]
-    names = "optimizer", "rate", "initialisation", "without", "activation"
+    settings += [
+        ("Muon", 0.02, "normal", without, "swiglu", STEPS)
+        for without in ("none", "step scale")
+    ]
+    settings += [("AdamW", 0.004, "normal", "none", "relu2", ADAMW_STEPS)]
+    names = "optimizer", "rate", "initialisation", "without", "activation", "steps"
     for seed in ABLATION_SEEDS:
         for values in settings:
             yield dict(zip(names, values)) | {"seed": seed}
@@ -100,18 +111,24 @@ def read_optimizers(**wanted: Any) -> list[dict[str, Any]]:
     return [row for row in rows if wanted.items() <= row.items()]
 
 
-def losses_by_rate(optimizer: str, initialisation: str) -> dict[float, list[float]]:
+def read_losses_by_rate(
+    optimizer: str, initialisation: str
+) -> dict[float, list[float]]:
     """Validation losses of the grid, one a seed, by learning rate."""
     wanted = {"optimizer": optimizer, "initialisation": initialisation}
     losses: dict[float, list[float]] = {}
-    for row in read_optimizers(**wanted, without="none", activation="relu2"):
+    for row in read_optimizers(
+        **wanted, without="none", activation="relu2", steps=STEPS
+    ):
         losses.setdefault(row["rate"], []).append(row["val_loss"])
     return losses
 
 
-def best_rate(optimizer: str, initialisation: str) -> tuple[float, list[float]]:
+def best_rate_and_losses(
+    optimizer: str, initialisation: str
+) -> tuple[float, list[float]]:
     """The rate with the lowest mean validation loss, and its losses, one a seed."""
-    losses = losses_by_rate(optimizer, initialisation)
+    losses = read_losses_by_rate(optimizer, initialisation)
     return min(losses.items(), key=lambda item: mean(item[1]))
 
 
@@ -122,13 +139,13 @@ def optimizer_chart() -> "Picture":
     labels, losses = [], []
     for optimizer in LEARNING_RATES:
         for initialisation in INITIALISATIONS:
-            for rate, seeds in losses_by_rate(optimizer, initialisation).items():
+            for rate, seeds in read_losses_by_rate(optimizer, initialisation).items():
                 labels.append(f"{optimizer} {rate:g}, {initialisation}")
                 losses.append(seeds)
     return views.loss_ladder(
         labels,
         {"validation loss": losses},
-        f"Two optimizers, {ABLATION_TRAINING.steps} steps, {len(ABLATION_SEEDS)} seeds",
+        f"Two optimizers, {STEPS} steps, {len(ABLATION_SEEDS)} seeds",
     )
 
 

@@ -63,9 +63,12 @@ MAX_LEAK = 1e-4  # rounding stays below, a look into the future far above
 RACE_SEEDS = (1, 2, 3)
 RACE_SECONDS = {"cpu": (100.0, 180.0, 300.0), "cuda": (30.0, 60.0)}
 NGRAM_RACER, PLAIN_RACER = RaceConfig().name, "modern GPT, Muon"
-BASELINE = "GPT, AdamW, 2,000 steps"
+BASELINE_NAME = "GPT, AdamW, 2,000 steps"
 # Preset and batch size of the recipes in nanoGPT's README, by the kind of device.
-NANOGPT_PRESET_BY_DEVICE = {"cpu": ("nanogpt-cpu", 12), "cuda": ("lecture", 64)}
+NANOGPT_PRESET_AND_BATCH_SIZE_BY_DEVICE = {
+    "cpu": ("nanogpt-cpu", 12),
+    "cuda": ("lecture", 64),
+}
 MATMUL_SIZES = {"cpu": 1024, "cuda": 8192}  # of the product that fills a device
 
 
@@ -247,7 +250,9 @@ def run_baseline(seed: int) -> dict[str, Any]:
     corpus = race_corpus()
     device = corpus.train.device
     torch.manual_seed(seed)
-    preset, batch_size = look_up_by_device(NANOGPT_PRESET_BY_DEVICE, device)
+    preset, batch_size = look_up_by_device(
+        NANOGPT_PRESET_AND_BATCH_SIZE_BY_DEVICE, device
+    )
     model = GPT(GPTConfig.preset(preset, corpus.tokenizer.vocab_size)).to(device)
     config = TrainingConfig(
         steps=2000, batch_size=batch_size, evaluate_every=10**6, seed=seed
@@ -260,7 +265,7 @@ def run_baseline(seed: int) -> dict[str, Any]:
     *_, last = train(model, *parts, config, state, step_function)
     seconds = time.perf_counter() - start
     return {
-        "name": BASELINE,
+        "name": BASELINE_NAME,
         "budget": round(seconds, 1),
         "seed": seed,
         **race_losses(model, corpus),
@@ -277,29 +282,33 @@ def read_races(device: str = "cpu") -> list[dict[str, Any]]:
     return [row for row in rows if row["machine"]["device"] == device]
 
 
-def median_losses_by_budget(
+def read_median_losses_by_budget(
     device: str = "cpu",
 ) -> dict[tuple[str, str], dict[float, float]]:
     """By name and the fastest dtype of a machine: seconds -> the median test loss."""
-    losses: dict[tuple[str, str], dict[float, list[float]]] = {}
-    for row in read_races(device):
-        times = losses.setdefault((row["name"], row["dtype"]), {})
-        times.setdefault(row["budget"], []).append(row["test_loss"])
-    return {
-        key: {seconds: median(times[seconds]) for seconds in sorted(times)}
-        for key, times in losses.items()
-    }
+    rows_by_race: dict[tuple, list[dict[str, Any]]] = {}
+    for row in sorted(read_races(device), key=lambda row: row["budget"]):
+        # The baseline has a number of steps, so each of its runs has its own seconds.
+        budget = None if row["name"] == BASELINE_NAME else row["budget"]
+        rows_by_race.setdefault((row["name"], row["dtype"], budget), []).append(row)
+    losses: dict[tuple[str, str], dict[float, float]] = {}
+    for (name, dtype, _), rows in rows_by_race.items():
+        seconds = median(row["budget"] for row in rows)
+        losses.setdefault((name, dtype), {})[seconds] = median(
+            row["test_loss"] for row in rows
+        )
+    return losses
 
 
 def race_chart() -> "Picture":
     """The committed races on CPUs; the line is nanoGPT's recipe."""
     from gpt_lib import views
 
-    losses = median_losses_by_budget()
+    losses = read_median_losses_by_budget()
     baseline = [
         loss
         for (name, _), times in losses.items()
-        if name == BASELINE
+        if name == BASELINE_NAME
         for loss in times.values()
     ]
     return views.line_chart(
@@ -311,7 +320,7 @@ def race_chart() -> "Picture":
         "The race, on two cores",
         "seconds",
         "loss (nats a character)",
-        {BASELINE: median(baseline)},
+        {BASELINE_NAME: median(baseline)},
     )
 
 
@@ -331,21 +340,21 @@ def planned_races(device: torch.device, dtype: str) -> Iterator[dict[str, Any]]:
     """The committed races of a machine, from the baseline to our longest."""
     times = look_up_by_device(RACE_SECONDS, device)
     name_and_budgets = [
-        (BASELINE, None),
+        (BASELINE_NAME, None),
         *((NGRAM_RACER, seconds) for seconds in times),
         (PLAIN_RACER, times[0]),
     ]
     for name, budget in name_and_budgets:
         for seed in RACE_SEEDS:
-            race = {"name": name, "seed": seed, "dtype": dtype}
+            race = {"device": device.type, "name": name, "seed": seed, "dtype": dtype}
             yield race if budget is None else race | {"budget": budget}
 
 
 def run_planned_race(
-    name: str, seed: int, dtype: str, budget: float | None = None
+    device: str, name: str, seed: int, dtype: str, budget: float | None = None
 ) -> dict[str, Any]:
-    """What a planned race gives; `dtype` is the fastest of this machine."""
-    if name == BASELINE:
+    """What a planned race gives; `dtype` is the fastest of this machine's `device`."""
+    if name == BASELINE_NAME:
         return run_baseline(seed)
     config = look_up_by_device(RACE_CONFIG_BY_DEVICE, pick_device())
     config = config_without_ngrams(config) if name == PLAIN_RACER else config

@@ -86,7 +86,7 @@ def machine_info() -> dict[str, str]:
     return {**device_info(str(device)), "fastest dtype": dtype}
 
 
-def read_bench_by_machine(part: str, device: str = "cpu") -> list[dict[str, Any]]:
+def read_bench_reports(part: str, device: str = "cpu") -> list[dict[str, Any]]:
     """Every run of a part, such as "race", on one kind of device, with its machine."""
     return [
         run
@@ -99,7 +99,7 @@ def read_bench_rows(part: str, device: str = "cpu") -> list[dict[str, Any]]:
     """The rows of all runs of a part, each with the fastest "dtype" of its machine."""
     return [
         {**row, "dtype": run["machine"]["fastest dtype"]}
-        for run in read_bench_by_machine(part, device)
+        for run in read_bench_reports(part, device)
         for row in run["results"]
     ]
 

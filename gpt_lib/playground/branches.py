@@ -23,7 +23,7 @@ class Branch:
         """The settings of the tokens written last."""
         return next(reversed(self.settings.values()), {})
 
-    def use(self, settings: Mapping[str, float]) -> None:
+    def record_settings(self, settings: Mapping[str, float]) -> None:
         """Record the settings that the next tokens are chosen with."""
         if not self.settings or settings != self.latest_settings:
             self.settings[len(self.ids)] = settings

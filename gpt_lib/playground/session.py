@@ -93,7 +93,7 @@ class GeneratedText:
         if not self.prompt_ids:
             raise ValueError("the prompt is empty: give at least one token")
         self.branches = [Branch()]
-        self.select(0)
+        self.select_branch(0)
         self.cached: tuple[list[int], ArrayLike] | None = None  # ids, their logits
 
     @property
@@ -118,12 +118,12 @@ class GeneratedText:
         total = -joint_log_probability(self.branch.probabilities)
         return total / len(self.branch.ids) if self.branch.ids else None
 
-    def count_tokens(self) -> int:
+    def count_generated_tokens(self) -> int:
         """The tokens on the current branch, once that in the making is there."""
         with self.lock:
             return len(self.branch.ids)
 
-    def select(self, index: int) -> None:
+    def select_branch(self, index: int) -> None:
         """Read and go on with another branch."""
         self.current = index
         self.decoder = new_decoder(self.text_generator)
@@ -142,7 +142,7 @@ class GeneratedText:
         branch, begin = self.branch, 0
         if self.ends_with_stop():  # reached before: the next one is waited for
             begin = len(branch.ids)
-        branch.use(settings)
+        branch.record_settings(settings)
         tokens = self.text_generator.generate(
             self.prompt_ids + branch.ids,
             length,
@@ -206,7 +206,7 @@ class GeneratedText:
             self.branches[self.current] = branch
         else:
             self.branches.append(branch)
-        self.select(self.branches.index(branch))
+        self.select_branch(self.branches.index(branch))
         self.append(id, probability)
         branch.picked.append(position)
         return max(0, remaining)
@@ -246,7 +246,7 @@ class TextProgress:
     outcome: str = ""  # "done" or "failed", once it has ended
     error: str = ""  # why it failed
 
-    def advance(self) -> None:
+    def write_next_token(self) -> None:
         """Write one more token, or record why there is none."""
         try:
             next(self.tokens)
@@ -343,7 +343,9 @@ class Run:
             except Exception as error:
                 task = TextProgress(None, outcome="failed", error=error_text(error))
             tasks.append(task)
-        lengths = [task.text.count_tokens() if task.text else 0 for task in tasks]
+        lengths = [
+            task.text.count_generated_tokens() if task.text else 0 for task in tasks
+        ]
         goal = self.length + next((n for n, t in zip(lengths, tasks) if t.text), 0)
         for index, task in enumerate(tasks):
             if task.text:  # one that joined late has more to write
@@ -385,7 +387,7 @@ class Run:
                 with task.text.lock:
                     if self.stop.is_set():
                         return False
-                    task.advance()
+                    task.write_next_token()
         is_writing = any(not task.outcome for task in self.tasks)
         if is_writing:
             self.seconds = time.monotonic() - self.start_time
@@ -438,7 +440,7 @@ class Session:
         """Whether something is being written and was not told to stop."""
         return bool(self.run and not self.run.is_over and not self.run.stop.is_set())
 
-    def change(self, **fields: object) -> None:
+    def change_options(self, **fields: object) -> None:
         """Change the plan; a ValueError leaves it as it is."""
         self.plan = replace(self.plan, **fields)
 
@@ -480,11 +482,11 @@ class Session:
             prompt = "\n"
         length = self.plan.length if length is None else length
         with self.begin_lock:
-            self.halt()
+            self.request_stop()
             self.run = Run(self, prompt, length, [*texts])
             return self.run
 
-    def halt(self) -> None:
+    def request_stop(self) -> None:
         """Ask the run in progress to stop; it finishes the token in the making."""
         if self.run:
             self.run.stop.set()

@@ -24,19 +24,19 @@ class PageFiles(NamedTuple):
     style: str  # CSS
 
 
-def load_page_files(*names: str, style: str = "") -> PageFiles:
+def load_page_files(*names: str, extra_css: str = "") -> PageFiles:
     """The page that some files make together, after `page_helpers.js` and `.css`.
 
     Args:
         names: files in this folder, without their suffix; each has a `.js`, and a
             `.css` if it needs one. The last exports `render`.
-        style: further CSS.
+        extra_css: further CSS.
     """
     paths = [FOLDER / name for name in ("page_helpers", *names)]
     scripts = [path.with_suffix(".js").read_text(encoding="utf-8") for path in paths]
     sheets = [path.with_suffix(".css") for path in paths]
     styles = [sheet.read_text(encoding="utf-8") for sheet in sheets if sheet.exists()]
-    return PageFiles("\n".join(scripts), "\n".join([*styles, style]))
+    return PageFiles("\n".join(scripts), "\n".join([*styles, extra_css]))
 
 
 def encode_floats(values: ArrayLike) -> str:

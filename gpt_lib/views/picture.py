@@ -86,7 +86,7 @@ class WidgetWithFallback:
         return {**self.fallback._repr_mimebundle_(), WIDGET_VIEW: live}
 
 
-def new_figure(width: float = 7.0, height: float = 3.2) -> tuple[Figure, Axes]:
+def new_figure_and_axes(width: float = 7.0, height: float = 3.2) -> tuple[Figure, Axes]:
     """A figure of `width` x `height` inches and its axes, in the style of the course.
 
     Not made by pyplot, which keeps every figure alive and is not safe in threads. The

@@ -135,7 +135,7 @@ def late_update(lesson, app, kernel):
     column = "column = bench.columns[0]; text = column.text; import statistics, time\n"
     kernel.run(
         column + "for n in range(1980): text.append(1 + n % 60, 0.5)\n"
-        "column.show(text); print(text.count_tokens())"
+        "column.show(text); print(text.count_generated_tokens())"
     )
     lesson.page.wait_for_timeout(1_000)
     idle = busy()

@@ -71,6 +71,10 @@ def fat(notebook):
     notebook.cells.append(v4.new_raw_cell("x" * 1_000_000))
 
 
+def longer_to_read(notebook):
+    notebook.cells.append(v4.new_markdown_cell("word " * 5_000))
+
+
 FIGURE = {"text/plain": "<Figure size 640x480 with 1 Axes>"}
 FAULTS = [
     (unordered, "not executed top to bottom"),
@@ -98,6 +102,7 @@ FAULTS = [
     (add_words("It gains 0.137 nats."), "states 0.137, which no output above has"),
     (add_cell("views.prediction('Which?', {'7.31 ms': 'so'}, answer='7.31 ms')"),
      "states 7.31, which no output above has"),
+    (longer_to_read, "min to read"),
 ]  # fmt: skip
 
 

@@ -86,7 +86,7 @@ def test_new_tokens_are_counted_in_every_row():
 
 def test_the_committed_figures_are_complete_and_meet_their_targets():
     for part in bench.PART_NAMES:
-        for run in results.read_bench_by_machine(part):
+        for run in results.read_bench_reports(part):
             assert {"machine", "date", "peers", "results"} <= run.keys()
             assert run["machine"]["fastest dtype"] in ("float32", "bfloat16")
     least, most = {"above 1": 1}, {"below 1": 1, "at most 1.1": 1.1}
@@ -121,7 +121,7 @@ def test_a_process_that_dies_is_reported_and_not_waited_for(capfd):
 
 
 def test_generation_is_measured_for_every_shape_batch_and_length():
-    bench_runs = results.read_bench_by_machine("generation")
+    bench_runs = results.read_bench_reports("generation")
     assert bench_runs
     for run in bench_runs:
         rows = {

@@ -24,7 +24,7 @@ def test_every_stage_has_three_seeds_for_both_texts_and_both_budgets():
     runs = {tuple(row[key] for key in keys) for row in ROWS}
     assert len(runs) == len(ROWS)
     for stage in STAGES:
-        for text in ladder.STEPS:
+        for text in ladder.TRAINING_STEPS:
             for budget in ladder.BUDGET_KINDS:
                 seeds = {run[3] for run in runs if run[:3] == (stage, text, budget)}
                 assert len(seeds) >= 3
@@ -90,7 +90,7 @@ def test_a_short_run_of_each_stage(monkeypatch, stage):
         evaluation_batches=1,
     )
     monkeypatch.setattr(ladder, "STAGES", [replace(stage, training=config)])
-    monkeypatch.setattr(ladder, "STEPS", {"toy-diary": 4})
+    monkeypatch.setattr(ladder, "TRAINING_STEPS", {"toy-diary": 4})
     row = ladder.train_stage(stage.label, "toy-diary", "tokens", seed=1)
     assert row["tokens"] == 4 * 2 * 64
     assert 1.0 < row["test_loss"] < 4.5
@@ -111,5 +111,5 @@ def test_as_many_steps_are_planned_as_fit_into_the_time(monkeypatch):
 def test_a_stage_is_trained_as_the_catalog_says():
     for stage in ladder.STAGES[1:]:
         assert stage.training == catalog.find_recipe(stage.model).training
-        assert stage.training.steps == ladder.STEPS["tinyshakespeare"]
+        assert stage.training.steps == ladder.TRAINING_STEPS["tinyshakespeare"]
         assert stage.training.batch_size * stage.training.context == 1536

@@ -277,9 +277,9 @@ def test_only_what_is_new_is_run(monkeypatch, make_reader):
 def test_the_cached_prefix_ends_at_the_first_difference_of_any_row():
     cached = torch.tensor([[1, 2, 3], [4, 5, 6]])
     ids = torch.tensor([[1, 2, 3, 7], [4, 9, 6, 7]])
-    assert lesson.cached_prefix(cached, ids) == 1
-    assert lesson.cached_prefix(cached, cached) == 2  # the last id is always run
-    assert lesson.cached_prefix(cached[:, :0], ids) == 0
+    assert lesson.cached_prefix_length(cached, ids) == 1
+    assert lesson.cached_prefix_length(cached, cached) == 2  # the last id is always run
+    assert lesson.cached_prefix_length(cached[:, :0], ids) == 0
 
 
 @either_reader

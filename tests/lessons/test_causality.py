@@ -135,7 +135,7 @@ def toy_diary():
     text = generate_toy_diary(entries=1200)
     ids = CharTokenizer.from_text(text).encode(text)
     validation = train_validation_test_split(ids)[1]
-    surprisal = exact_toy_diary_surprisals(text)[-(len(validation) - 1) :]
+    surprisal = exact_toy_diary_surprisals(text)[1 : len(validation)]
     return ids, surprisal.mean().item()
 
 

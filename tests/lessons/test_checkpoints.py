@@ -339,7 +339,7 @@ def test_every_old_name_is_used_by_some_old_run():
         assert any(f'"{old}":' in card for card in cards), old
     for old in (old for table in lesson.RENAMED_VALUES.values() for old in table):
         assert any(f': "{old}"' in card for card in cards), old
-    for old in lesson.RENAMED_TENSORS.keys() - {"average alone"}:
+    for old in lesson.RENAMED_TENSOR_NAME_PARTS.keys() - {"average alone"}:
         assert any(f".{old}." in name for name in names), old
 
 

@@ -36,7 +36,7 @@ def test_the_environment_decides(monkeypatch):
 
 
 def test_gib():
-    assert lesson.gib(3 * 2**29) == 1.5
+    assert lesson.bytes_to_gib(3 * 2**29) == 1.5
 
 
 def test_the_device_info_names_the_machine():
@@ -59,7 +59,7 @@ def test_relative_error_by_hand():
 
 
 def test_the_probe_learns_and_repeats_itself():
-    first, second = lesson.probe("cpu"), lesson.probe("cpu")
+    first, second = lesson.train_probe("cpu"), lesson.train_probe("cpu")
     assert first.keys() == {"forward", "gradient", "20 steps"}
     assert first["20 steps"][-1] < first["20 steps"][0]
     assert all(torch.equal(first[part], second[part]) for part in first)
@@ -72,7 +72,7 @@ def test_this_machine_agrees_with_its_cpu(device):
 @pytest.mark.parametrize("part", ["forward", "gradient", "20 steps"])
 @pytest.mark.parametrize("fault", [1.01, torch.nan])
 def test_a_device_that_computes_wrong_is_not_trusted(monkeypatch, part, fault):
-    correct_probe = lesson.probe
+    correct_probe = lesson.train_probe
 
     def broken_probe(name):
         results = correct_probe("cpu")
@@ -80,7 +80,7 @@ def test_a_device_that_computes_wrong_is_not_trusted(monkeypatch, part, fault):
             results[part] = results[part] * fault
         return results
 
-    monkeypatch.setattr(lesson, "probe", broken_probe)
+    monkeypatch.setattr(lesson, "train_probe", broken_probe)
     monkeypatch.setattr(lesson, "available_devices", lambda: ["cuda", "cpu"])
     monkeypatch.delenv("GPT_DEVICE", raising=False)
     assert f"in {part}" in lesson.reason_to_distrust("cuda")

@@ -176,7 +176,7 @@ def test_the_window_slides_over_the_text(length, device):
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.5)
     ids = torch.randint(11, (length,), device=device)
-    log_probabilities = lesson.next_token_log_probabilities(model, ids)
+    log_probabilities = lesson.next_token_log_distributions(model, ids)
     assert model.training
     model.eval()
     for t in range(1, length):
@@ -193,5 +193,5 @@ def test_a_model_without_a_context_gets_the_whole_past():
     ids = torch.tensor([0, 3, 1, 4])
     expected = model.bigram_logits.weight[ids[:-1]].log_softmax(-1)
     torch.testing.assert_close(
-        lesson.next_token_log_probabilities(model, ids), expected
+        lesson.next_token_log_distributions(model, ids), expected
     )

@@ -228,7 +228,9 @@ def test_what_is_forgotten_shows(run, finished, monkeypatch):
         tensors = load(files[checkpoints.STATE_FILE])
         fresh = TrainingState.start(torch.nn.Linear(1, 1), CONFIG)
         rest = {n: t for n, t in tensors.items() if not n.startswith(forget)}
-        rest.setdefault("random.cpu", checkpoints.training_state(fresh)["random.cpu"])
+        rest.setdefault(
+            "random.cpu", checkpoints.training_state_tensors(fresh)["random.cpu"]
+        )
         files[checkpoints.STATE_FILE] = save(rest)
         replace_checkpoint(run.last(), files)
         list(resume_and_train(run))

@@ -326,7 +326,7 @@ def test_the_faster_attention_is_picked(monkeypatch):
         times = slow | {name: 1.0}
         monkeypatch.setattr(lesson, "attention_times", lambda *_, times=times: times)
         assert (
-            lesson.pick_fastest_attention((1, 1, 4, 4), torch.device("cpu"), None)
+            lesson.fastest_attention_name((1, 1, 4, 4), torch.device("cpu"), None)
             == name
         )
 

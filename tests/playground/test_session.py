@@ -53,7 +53,7 @@ def test_a_text_that_was_stopped_goes_on_as_if_it_had_not(count):
     steps = run.steps()
     while sum(len(text.branch.ids) for text in session.texts) < 2 * count:
         next(steps)
-    session.halt()
+    session.request_stop()
     assert not list(steps)
     assert run.state == "stopped"
     assert all(len(text.branch.ids) <= count + 1 for text in session.texts)
@@ -73,14 +73,14 @@ def test_a_stop_text_is_found_across_a_pause_and_only_once_in_a_run():
                 yield number % 2, 0.5, "ab"[number % 2]
 
     session = session_of(A=Abab())
-    session.change(stop="ba")
+    session.change_options(stop="ba")
     make_steps(session.begin("x", length=2))
     assert session.texts[0].text == "xab"
     make_steps(session.begin())
     assert session.texts[0].text == "xaba"  # the b was written before the pause
     make_steps(session.begin())
     assert session.texts[0].text == "xababa"  # not the "ba" of before
-    session.change(stop="")
+    session.change_options(stop="")
     make_steps(session.begin("x"))
     assert session.texts[0].text == "x" + "ab" * 10
 
@@ -103,12 +103,12 @@ def test_a_run_that_was_replaced_writes_no_more():
 def test_a_model_that_joins_late_catches_up_and_another_one_takes_the_text_over():
     session = session_of()
     make_steps(session.begin("ab"))
-    session.change(models=("A", "B"))
+    session.change_options(models=("A", "B"))
     make_steps(session.begin(length=5))
     first, second = session.texts
     assert first.text == expected("ab", 25)
     assert second.text == expected("ab", 25, random_bigram(2))
-    session.change(models=("B",))
+    session.change_options(models=("B",))
     make_steps(session.begin(length=5))
     assert session.texts[0].text == expected(first.text, 5, random_bigram(2))
     assert session.texts[0].prompt == first.text
@@ -133,7 +133,7 @@ def test_what_cannot_be_read_leaves_the_texts_as_they_are():
     assert "A cannot read this: '%' at position 1" in run.error
     assert session.texts == before
     with pytest.raises(ValueError, match="length=0; it must be a whole number from 1"):
-        session.change(length=0)
+        session.change_options(length=0)
     assert session.plan.length == 20
 
 
@@ -167,7 +167,7 @@ def test_another_token_makes_a_branch_that_goes_on_with_its_own_random_numbers()
     assert text.pick(5, text.branch.ids[5]) is None  # it stands there already
     assert text.pick(21, 0) is None
     assert text.pick(5, other) == 14
-    session.change(settings=({"temperature": 0.5},))
+    session.change_options(settings=({"temperature": 0.5},))
     make_steps(session.begin(length=14))
     again = GeneratedText("A", random_bigram(1), text.text[:8], text.seed)
     tokens = again.text_generator.generate(
@@ -177,7 +177,7 @@ def test_another_token_makes_a_branch_that_goes_on_with_its_own_random_numbers()
     assert [len(branch.ids) for branch in text.branches] == [20, 20]
     assert text.record()["picked by hand"] == [5]
     assert text.record()["settings from token"] == {1: {}, 7: {"temperature": 0.5}}
-    text.select(0)
+    text.select_branch(0)
     assert text.text == whole
     make_steps(session.begin(length=10))
     assert text.text[:-10] == whole
@@ -242,7 +242,7 @@ def test_a_token_picked_within_a_character_makes_another_one():
 
 def test_a_stop_text_may_take_several_tokens_a_character():
     session = session_of(A=ByteTextGenerator("aé😀éé😀b"))
-    session.change(stop="é😀")
+    session.change_options(stop="é😀")
     make_steps(session.begin("x"))
     assert session.texts[0].text == "xaé😀"
     make_steps(session.begin())

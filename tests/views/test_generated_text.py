@@ -12,7 +12,7 @@ from gpt_lib.views.tokens.generated_text import GeneratedTextWidget, generated_t
 from gpt_lib.views.tokens.generated_text_data import LEGEND
 from gpt_lib.views.tokens.shaded_text import picture_of_strips
 from gpt_lib.views.tokens.shades import (
-    PLAIN_SHADE,
+    BLACK_ON_WHITE,
     PROMPT_SHADE,
     SHADES,
     SURPRISAL_EDGES,
@@ -123,7 +123,7 @@ def test_a_fallback_draws_the_prompt_dotted_and_each_token_on_its_shade(drawings
     assert title == "Text"
     assert strip.text == "To\nabc\n"
     assert strip.heading.startswith("3 tokens, ")
-    shades = [PLAIN_SHADE, SHADES[3], SHADES[3], SHADES[4]]
+    shades = [BLACK_ON_WHITE, SHADES[3], SHADES[3], SHADES[4]]
     assert list(strip.shades) == [*[PROMPT_SHADE] * 3, *shades]
     assert legend.text.startswith("surprisal in nats:  0–0.5 ")
     assert "not known" not in legend.text
@@ -148,7 +148,7 @@ def test_a_text_without_probabilities_is_not_shaded(drawings):
     assert view.widget.probabilities == ""
     assert view.fallback.description == "Text. 1 tokens. To be"
     [([strip], _, legend)] = drawings
-    assert list(strip.shades) == [PROMPT_SHADE] * 2 + [PLAIN_SHADE] * 3
+    assert list(strip.shades) == [PROMPT_SHADE] * 2 + [BLACK_ON_WHITE] * 3
     assert legend is None
 
 

@@ -7,7 +7,7 @@ import torch
 from gpt_lib import views
 from gpt_lib.views.picture import WIDGET_VIEW
 from gpt_lib.views.tokens.shaded_text import picture_of_strips
-from gpt_lib.views.tokens.shades import PLAIN_SHADE, SHADES
+from gpt_lib.views.tokens.shades import BLACK_ON_WHITE, SHADES
 from tests.views.page_data import alt_of, bundle, decode_floats
 
 NASTY = "<b>\"x\" & 'y'"
@@ -69,7 +69,7 @@ def test_a_heatmaps_fallback_draws_a_strip_for_each_model(monkeypatch):
     assert bigram.text == gpt.text == "a\nb"
     assert bigram.heading == "bigram: 3.00 nats a token"
     assert list(bigram.shades) == [SHADES[5], SHADES[2], SHADES[4]]
-    assert list(gpt.shades) == [PLAIN_SHADE, PLAIN_SHADE, SHADES[3]]
+    assert list(gpt.shades) == [BLACK_ON_WHITE, BLACK_ON_WHITE, SHADES[3]]
     assert legend.text.startswith("loss in nats:  0–0.5 ")
     assert legend.text.endswith(" no past ")
 

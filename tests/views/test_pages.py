@@ -140,7 +140,7 @@ COMPUTED_CLASSES = {"gpt-pruned", "gpt-best", "gpt-ended", "gpt-kept", "gpt-ask"
 
 
 def test_a_page_without_a_style_of_its_own_has_the_shared_one():
-    script, style = load_page_files("accessible", style=".mine { color: red }")
+    script, style = load_page_files("accessible", extra_css=".mine { color: red }")
     assert script == AccessibilityWidget._esm
     assert style.startswith("/* What all pages share.")
     assert style.endswith(".mine { color: red }")

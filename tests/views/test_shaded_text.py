@@ -14,17 +14,17 @@ from gpt_lib.views.tokens.shaded_text import (
     COLUMNS,
     LINES,
     MARGIN,
-    Strip,
+    ShadedText,
     break_lines,
     copyable_text_html,
     drawable_character,
-    legend_strip,
+    legend_as_shaded_text,
     picture_of_strips,
     strip_rows,
     truncation_note,
 )
 from gpt_lib.views.tokens.shades import (
-    PLAIN_SHADE,
+    BLACK_ON_WHITE,
     PROMPT_SHADE,
     SHADE_RULES,
     SHADES,
@@ -37,8 +37,8 @@ VERSE = "First Citizen:\nBefore we proceed any further, hear me speak.\n\n"
 DARKEST = SHADES[4]
 
 
-def strip(text, shade=PLAIN_SHADE, heading=""):
-    return Strip(text, [shade] * len(text), heading)
+def strip(text, shade=BLACK_ON_WHITE, heading=""):
+    return ShadedText(text, [shade] * len(text), heading)
 
 
 def pixels(picture):
@@ -86,8 +86,8 @@ def test_each_character_has_its_shade(shade):
 
 
 def test_a_shade_is_where_its_character_is():
-    row = [PLAIN_SHADE] * 20 + [DARKEST] * 5 + [PLAIN_SHADE] * 20
-    drawn = pixels(picture_of_strips([Strip(" " * 45, row)], "", "w"))
+    row = [BLACK_ON_WHITE] * 20 + [DARKEST] * 5 + [BLACK_ON_WHITE] * 20
+    drawn = pixels(picture_of_strips([ShadedText(" " * 45, row)], "", "w"))
     columns = np.flatnonzero((drawn.sum(axis=-1) < 300).any(axis=0))
     assert columns.min() == MARGIN + 20 * CELL_WIDTH
     assert columns.max() + 1 == MARGIN + 25 * CELL_WIDTH
@@ -104,7 +104,7 @@ def test_ink_is_light_on_a_dark_shade():
 
 
 def test_each_character_has_one_ink():
-    both = Strip("m" * 40, [PLAIN_SHADE] * 20 + [DARKEST] * 20)
+    both = ShadedText("m" * 40, [BLACK_ON_WHITE] * 20 + [DARKEST] * 20)
     drawn = pixels(picture_of_strips([both], "", "w"))
     half = MARGIN + 20 * CELL_WIDTH
     plain, dark = (drawn < 30).all(-1), (drawn > 240).all(-1)
@@ -116,7 +116,11 @@ def test_each_character_has_one_ink():
 def test_an_underline_is_drawn_and_a_dotted_one_has_gaps():
     dark = [
         (pixels(picture_of_strips([strip(" " * 40, look)], "", "w")) < 160).sum()
-        for look in (PLAIN_SHADE, Shade(underline="dotted"), Shade(underline="solid"))
+        for look in (
+            BLACK_ON_WHITE,
+            Shade(underline="dotted"),
+            Shade(underline="solid"),
+        )
     ]
     assert dark[0] == 0
     assert dark[0] < dark[1] < dark[2]
@@ -181,7 +185,7 @@ LABELS = [*shade_labels("no past")]
 
 
 def test_a_legend_names_each_shade_in_its_own_colours():
-    row = legend_strip("loss in nats", LABELS, np.array([0, 5]))
+    row = legend_as_shaded_text("loss in nats", LABELS, np.array([0, 5]))
     assert row.text == ("loss in nats:  0–0.5   0.5–1   1–2   2–4   over 4   no past ")
     assert len(row.shades) == len(row.text) <= COLUMNS
     for shade, label in zip(SHADES[1:], LABELS[1:]):
@@ -190,11 +194,13 @@ def test_a_legend_names_each_shade_in_its_own_colours():
 
 
 def test_a_legend_leaves_out_what_is_not_known_where_all_is_known():
-    assert legend_strip("loss", LABELS, np.array([0, 4])).text.endswith(" over 4 ")
+    assert legend_as_shaded_text("loss", LABELS, np.array([0, 4])).text.endswith(
+        " over 4 "
+    )
 
 
 def test_a_legend_is_drawn_below_the_text():
-    legend = legend_strip("loss", LABELS, np.array([0]))
+    legend = legend_as_shaded_text("loss", LABELS, np.array([0]))
     drawn = pixels(picture_of_strips([strip("a\nb")], "", "w", legend))
     dark = np.flatnonzero((np.abs(drawn - [0, 0x22, 0x44]).max(-1) < 5).sum(1) > 50)
     assert dark.min() > len(drawn) / 2
@@ -228,7 +234,7 @@ def test_a_dollar_is_a_dollar():
 def test_nothing_is_clipped():
     text = ("W" * COLUMNS + "\n") * (LINES + 3) + "gjpqy"
     parts = [strip(text, PROMPT_SHADE, heading="step 5000 " * 12)] * 2
-    legend = legend_strip("surprisal in nats", LABELS, np.array([5]))
+    legend = legend_as_shaded_text("surprisal in nats", LABELS, np.array([5]))
     drawn = pixels(picture_of_strips(parts, "A long title " * 12, "w", legend))
     for edge in (drawn[:8], drawn[-8:], drawn[:, :12], drawn[:, -12:]):
         assert (edge == 255).all()
@@ -239,7 +245,7 @@ def test_a_picture_is_quick_and_small():
     text = (VERSE * 9)[:400]
     random_shades = [SHADES[i] for i in rng.integers(6, size=400)]
     start = time.monotonic()
-    picture = picture_of_strips([Strip(text, random_shades)], "Text", "w")
+    picture = picture_of_strips([ShadedText(text, random_shades)], "Text", "w")
     assert time.monotonic() - start < 10
     assert len(picture.png) < 60_000
     assert 600 < picture.width < 800

@@ -18,9 +18,9 @@ from gpt_lib.experiments.results import save_bench_rows
 COMPARISONS: dict[str, Callable[[], Iterator[Comparison]]] = {
     "bigram": training.compare_trainer_with_plain_loop,
     "step": training.compare_float32_steps,
-    "mixed-precision": training.compare_with_float32_peers,
+    "mixed-precision": training.compare_16_bit_step_with_peers,
     "memory": training.compare_memory,
-    "loss": training.compare_loss,
+    "loss": training.compare_validation_loss,
 }
 # What gives rows of its own.
 MEASUREMENTS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {

@@ -25,11 +25,11 @@ from gpt_lib.device import pick_device
 from gpt_lib.experiments.bench.peers import (
     PEERS,
     CTranslate2GPT2,
-    NanoGPT,
+    NanoGPTPackage,
     TransformersGPT2,
 )
 from gpt_lib.experiments.interleave import interleave, median_ratio
-from gpt_lib.experiments.results import read_bench_by_machine
+from gpt_lib.experiments.results import read_bench_reports
 from gpt_lib.generation import generate
 from gpt_lib.gpt import GPT, GPTConfig
 
@@ -95,7 +95,7 @@ def generate_transformers(model: TransformersGPT2, prompt: Tensor, length: int) 
     return ids[:, prompt.size(1) :].numel()
 
 
-def generate_nano_gpt(model: NanoGPT, prompt: Tensor, length: int) -> int:
+def generate_nano_gpt(model: NanoGPTPackage, prompt: Tensor, length: int) -> int:
     """Generate with `sample` of nano-gpt, `length` tokens after the prompt."""
     return model.generate(prompt.to(pick_device()), length)
 
@@ -196,7 +196,7 @@ def generation_chart() -> "Picture":
 
     [speeds] = [
         row["tokens_per_s"]
-        for row in read_bench_by_machine("generation")[-1]["results"]
+        for row in read_bench_reports("generation")[-1]["results"]
         if (row["parameters"], row["batch"], row["length"]) == ("0.8 million", 1, 256)
     ]
     order = (

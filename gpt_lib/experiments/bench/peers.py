@@ -69,7 +69,7 @@ class XTransformersDecoder(nn.Module):
         return self.model(ids)
 
 
-class NanoGPT(nn.Module):
+class NanoGPTPackage(nn.Module):
     """The nano-gpt package's GPT, written after Karpathy's nanoGPT lectures."""
 
     def __init__(self, config: GPTConfig) -> None:
@@ -158,7 +158,7 @@ class CTranslate2GPT2:
 PEERS = {
     "transformers' GPT-2": TransformersGPT2,
     "x-transformers' decoder": XTransformersDecoder,
-    "nano-gpt's GPT": NanoGPT,
+    "nano-gpt's GPT": NanoGPTPackage,
 }
 
 

@@ -22,7 +22,7 @@ from gpt_lib.experiments.bench.comparison import Comparison, peer_comparisons
 from gpt_lib.experiments.bench.peers import PEERS
 from gpt_lib.experiments.interleave import interleave
 from gpt_lib.experiments.race import (
-    NANOGPT_PRESET_BY_DEVICE,
+    NANOGPT_PRESET_AND_BATCH_SIZE_BY_DEVICE,
     look_up_by_device,
     race_corpus,
 )
@@ -33,7 +33,7 @@ from gpt_lib.speed import (
     CudaGraphStep,
     MasterWeightStep,
     MixedPrecisionStep,
-    pick_fastest_attention,
+    fastest_attention_name,
     profile_operators,
 )
 from gpt_lib.text import random_batch
@@ -163,7 +163,7 @@ def compare_float32_steps() -> Iterator[Comparison]:
     yield from compare_steps(name, training_step, torch.float32)
 
 
-def compare_with_float32_peers() -> Iterator[Comparison]:
+def compare_16_bit_step_with_peers() -> Iterator[Comparison]:
     """Our step in 16 bits, as lesson 11 chooses it, beside the peers' in 32.
 
     Nothing on a machine that has no fast arithmetic in 16 bits.
@@ -172,7 +172,7 @@ def compare_with_float32_peers() -> Iterator[Comparison]:
     if precision == torch.float32:
         return
     shape = BATCH_SIZE, CONFIG.heads, CONFIG.context, CONFIG.width // CONFIG.heads
-    attention = pick_fastest_attention(shape, pick_device(), precision)
+    attention = fastest_attention_name(shape, pick_device(), precision)
     name = f"the same in {precision}, the peers in fp32"
     yield from compare_steps(name, MixedPrecisionStep(precision), precision, attention)
 
@@ -210,7 +210,9 @@ def profile_training_steps() -> Iterator[dict[str, Any]]:
 def time_step_functions() -> Iterator[dict[str, Any]]:
     """A step of lesson 08's GPT, on a GPU the lecture's, by each way of lesson 11."""
     ids = race_corpus().train
-    preset, batch_size = look_up_by_device(NANOGPT_PRESET_BY_DEVICE, ids.device)
+    preset, batch_size = look_up_by_device(
+        NANOGPT_PRESET_AND_BATCH_SIZE_BY_DEVICE, ids.device
+    )
     config = GPTConfig.preset(preset, CONFIG.vocab_size)
     shape = batch_size, config.context
     dtype = machine_info()["fastest dtype"]
@@ -296,7 +298,7 @@ def compare_memory() -> Iterator[Comparison]:
     yield from peer_comparisons(name, "MiB", figures, "at most 1.1")
 
 
-def compare_loss() -> Iterator[Comparison]:
+def compare_validation_loss() -> Iterator[Comparison]:
     """Full-pass validation loss after nanoGPT's CPU recipe of 2,000 steps."""
     corpus, figures = race_corpus(), {}
     for name, build, learning_rate in [

@@ -129,7 +129,7 @@ class SessionView(WidgetWithFallback):
         )
         self.buttons = [self.generate_button, self.stop_button, self.continue_button]
         self.generate_button.on_click(lambda _: self.generate())
-        self.stop_button.on_click(lambda _: self.session.halt())
+        self.stop_button.on_click(lambda _: self.session.request_stop())
         self.continue_button.on_click(lambda _: self.resume())
 
     def build_page(self) -> Widget:
@@ -140,7 +140,7 @@ class SessionView(WidgetWithFallback):
         """The columns on the page."""
         return self.columns
 
-    def stop_text(self) -> str:
+    def stop_sequence(self) -> str:
         """The text to stop at, as it stands on the page."""
         return ""
 
@@ -149,15 +149,15 @@ class SessionView(WidgetWithFallback):
     def generate(self) -> None:
         """Begin a new text in every column on the page."""
         columns = self.columns_in_use()
-        self.start(columns, picked_model_names(columns), self.prompt.value)
+        self.start_run(columns, picked_model_names(columns), self.prompt.value)
 
     def resume(self) -> None:
         """Go on where each text ends, with the settings as they are now."""
         columns = self.columns_in_use()
         prompt = None if any(each.text for each in columns) else self.prompt.value
-        self.start(columns, picked_model_names(columns), prompt)
+        self.start_run(columns, picked_model_names(columns), prompt)
 
-    def start(
+    def start_run(
         self,
         columns: Sequence[TextColumn],
         models: Sequence[str],
@@ -173,7 +173,7 @@ class SessionView(WidgetWithFallback):
             length: tokens to write; by default as many as stand on the page.
         """
         with self.page_lock:
-            self.update_plan(models, columns)
+            self.copy_controls_to_plan(models, columns)
             texts = [column.text for column in columns]
             run = self.session.begin(prompt, length, texts)
             for column, model in zip(columns, models, strict=True):
@@ -182,13 +182,15 @@ class SessionView(WidgetWithFallback):
         arguments = run, columns
         threading.Thread(target=self.write, args=arguments, daemon=True).start()
 
-    def update_plan(self, models: Sequence[str], columns: Sequence[TextColumn]) -> None:
+    def copy_controls_to_plan(
+        self, models: Sequence[str], columns: Sequence[TextColumn]
+    ) -> None:
         """Plan the next text as it stands on the page."""
-        self.session.change(
+        self.session.change_options(
             models=tuple(models),
             seed=self.seed.value,
             length=self.length.value,
-            stop=self.stop_text(),
+            stop=self.stop_sequence(),
             settings=tuple(column.settings for column in columns),
         )
 

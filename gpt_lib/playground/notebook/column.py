@@ -136,7 +136,7 @@ class WorkbenchColumn(TextColumn):
                 if self.text is None:
                     self.show_empty_text()
                 elif self.generated_text.selected >= 0:
-                    last = self.text.count_tokens()
+                    last = self.text.count_generated_tokens()
                     self.show_next_token(min(self.generated_text.selected, last))
                 else:
                     self.next_token.clear(
@@ -148,7 +148,7 @@ class WorkbenchColumn(TextColumn):
     def show_empty_text(self) -> None:
         """Begin a text of no tokens, and select the one that would come first."""
         model = self.picker.value
-        self.workbench.update_plan([model], [self])
+        self.workbench.copy_controls_to_plan([model], [self])
         prompt, plan = self.workbench.prompt.value, self.workbench.session.plan
         text = self.workbench.session.new_text(model, prompt, plan.seed, plan.stop)
         self.show(text)
@@ -182,7 +182,7 @@ class WorkbenchColumn(TextColumn):
             remaining = self.text.pick(self.generated_text.selected, id)
             if remaining is not None:  # before the lock is free, the run is stopped
                 models = [self.text.model]
-                self.workbench.start([self], models, None, remaining)
+                self.workbench.start_run([self], models, None, remaining)
 
     def show_branch(self, index: int) -> None:
         """Put a branch that runs through a node of the tree on the page."""
@@ -191,7 +191,7 @@ class WorkbenchColumn(TextColumn):
                 self.say("Stop first, then walk to another branch")
                 return
             if self.text.current not in self.nodes[index]:
-                self.text.select(self.nodes[index][0])
+                self.text.select_branch(self.nodes[index][0])
             self.generated_text.selected = -1
             count = len(self.text.branches)
             self.finish(f"text {self.text.current + 1} of {count}")

@@ -89,6 +89,6 @@ class Workbench(SessionView):
         """One column, or both to compare."""
         return self.columns[: 1 + self.compare.value]
 
-    def stop_text(self) -> str:
+    def stop_sequence(self) -> str:
         """The text to stop at, as it stands on the page."""
         return self.stop_field.value.replace("↵", "\n")

@@ -54,7 +54,7 @@ def answer_line(session: Session, line: str) -> Reply:
     return Reply(run=session.begin())
 
 
-class Interrupts:
+class InterruptHandler:
     """Ctrl-C: it stops what is being written; otherwise the second of two quits."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class Interrupts:
     def press(self, session: Session) -> Reply:
         """Answer Ctrl-C."""
         if session.busy:
-            session.halt()
+            session.request_stop()
             return Reply()
         before, self.latest = self.latest, time.monotonic()
         if self.latest - before < SECONDS_BETWEEN_PRESSES:
@@ -96,7 +96,7 @@ def set_model(session: Session, name: str) -> Reply:
     name = find_known_name("model", name, session.loaders)
     if name in models[1:]:
         raise ValueError(f"{name} already writes beside; /compare off ends that")
-    session.change(models=(name, *models[1:]))
+    session.change_options(models=(name, *models[1:]))
     return Reply(f"{name} writes from the next prompt or Enter on")
 
 
@@ -106,9 +106,9 @@ def compare(session: Session, name: str) -> Reply:
     others = [each for each in session.loaders if each != first]
     name = find_known_name("model to compare with", name, [*others, "off"])
     if name == "off":
-        session.change(models=(first,))
+        session.change_options(models=(first,))
         return Reply(f"{first} writes alone from the next Enter on")
-    session.change(models=(first, name))
+    session.change_options(models=(first, name))
     if any(session.model_texts[:1]) and not session.busy:
         # If another model wrote beside, this one joins the first text all the same.
         own = [text for text in session.model_texts[1:] if text and text.model == name]
@@ -126,7 +126,7 @@ def change_settings(session: Session, arguments: str) -> Reply:
     new = parse_settings(arguments, current)
     description = describe_changed_settings(new)
     length, seed = int(new.pop("length")), int(new.pop("seed"))
-    session.change(length=length, seed=seed, settings=(new,))
+    session.change_options(length=length, seed=seed, settings=(new,))
     return Reply(f"{description}, from the next prompt or Enter on")
 
 
@@ -134,7 +134,7 @@ def again(session: Session, _: str) -> Reply:
     """The same prompt with a seed that was set, or else the next one."""
     first = require_texts(session)[0]
     if session.plan.seed == first.seed:
-        session.change(seed=first.seed + 1)
+        session.change_options(seed=first.seed + 1)
     return Reply(run=session.begin(first.prompt))
 
 

@@ -5,7 +5,7 @@ import sys
 import time
 
 from gpt_lib.playground.session import GeneratedText, Run, Session
-from gpt_lib.playground.terminal.commands import Interrupts, answer_line
+from gpt_lib.playground.terminal.commands import InterruptHandler, answer_line
 
 SECONDS_BETWEEN_FLUSHES = 0.1
 
@@ -14,7 +14,7 @@ class PlainChat:
     """Reads lines and writes texts, in one thread."""
 
     def __init__(self, session: Session) -> None:
-        self.session, self.interrupts = session, Interrupts()
+        self.session, self.interrupts = session, InterruptHandler()
         self.interactive = sys.stdin.isatty()  # a person types, and sees "> "
         self.exit_code = 0
         self.printed: dict[GeneratedText, int] = {}  # characters of each text

@@ -14,7 +14,7 @@ from textual.widgets import Label, Static
 from gpt_lib.playground.messages import error_text
 from gpt_lib.playground.session import GeneratedText, Run, Session
 from gpt_lib.playground.terminal.commands import (
-    Interrupts,
+    InterruptHandler,
     Reply,
     answer_line,
     suggested_lines,
@@ -55,7 +55,7 @@ class ChatApp(App[None]):
     def __init__(self, session: Session) -> None:
         # Without this, Textual would turn colours into greys, which are colours too.
         super().__init__(ansi_color=True if os.environ.get("NO_COLOR") else None)
-        self.session, self.interrupts = session, Interrupts()
+        self.session, self.interrupts = session, InterruptHandler()
         self.runs: SimpleQueue[Run | None] = SimpleQueue()
         self.worker = threading.Thread(target=self.work, daemon=True)
         self.page: SideBySideView | None = None
@@ -100,7 +100,7 @@ class ChatApp(App[None]):
 
     def join_worker(self) -> None:
         """Leave no thread behind: the interpreter would end under it."""
-        self.session.halt()
+        self.session.request_stop()
         self.runs.put(None)
         if self.worker.is_alive():
             self.worker.join(SECONDS_TO_END)
@@ -150,7 +150,7 @@ class ChatApp(App[None]):
             self.runs.put(reply.run)
         self.update_screen()
         if reply.leave:
-            self.session.halt()  # while the screen closes
+            self.session.request_stop()  # while the screen closes
             self.exit()
 
     def action_interrupt(self) -> None:
@@ -170,7 +170,7 @@ class ChatApp(App[None]):
 
     def action_halt(self) -> None:
         """Stop writing."""
-        self.session.halt()
+        self.session.request_stop()
         self.update_screen()
 
     def action_scroll(self, pages: int) -> None:

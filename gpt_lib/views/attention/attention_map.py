@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from gpt_lib.views.attention.attention_map_data import (
-    PAGE_FILES,
+    PAGE_SOURCES,
     attention_map_data,
     check_maps,
 )
@@ -25,7 +25,7 @@ GetWeights = Callable[[str], Mapping[str, ArrayLike]]
 class AttentionMapWidget(TextWidget):
     """Carries `attention_map_data` to its page."""
 
-    _esm, _css = PAGE_FILES
+    _esm, _css = PAGE_SOURCES
     frames = traitlets.List(traitlets.Unicode()).tag(sync=True)  # moments or models
     frame = traitlets.Int().tag(sync=True)  # index of the frame shown
     # Another view chooses text and frame: the page then has no field for either.

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from gpt_lib.views.page import encode_floats, load_page_files
 
-PAGE_FILES = load_page_files(
+PAGE_SOURCES = load_page_files(
     "cividis", "attention/text_line", "attention/attention_map"
 )
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from gpt_lib.views.attention.attention_steps_data import (
     MAX_POSITIONS_SHOWN,
-    PAGE_FILES,
-    AttentionLayers,
+    PAGE_SOURCES,
+    AttentionStepsByLayer,
     attention_steps_data,
     check_layers,
 )
@@ -20,13 +20,13 @@ from gpt_lib.views.attention.token_labels import TextSplitter, token_labels
 from gpt_lib.views.charts.colors import COLORS
 from gpt_lib.views.picture import Picture, WidgetWithFallback
 
-GetSteps = Callable[[str], AttentionLayers]
+GetSteps = Callable[[str], AttentionStepsByLayer]
 
 
 class AttentionStepsWidget(TextWidget):
     """Carries `attention_steps_data` to its page, and holds what the reader chose."""
 
-    _esm, _css = PAGE_FILES
+    _esm, _css = PAGE_SOURCES
     max_positions = traitlets.Int(MAX_POSITIONS_SHOWN).tag(sync=True)
     layers = traitlets.List(traitlets.Unicode()).tag(sync=True)
     steps = traitlets.List(traitlets.Unicode()).tag(sync=True)

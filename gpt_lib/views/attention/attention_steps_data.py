@@ -8,14 +8,16 @@ from numpy.typing import ArrayLike
 
 from gpt_lib.views.page import encode_floats, load_page_files
 
-PAGE_FILES = load_page_files("attention/text_line", "attention/attention_steps")
+PAGE_SOURCES = load_page_files("attention/text_line", "attention/attention_steps")
 MAX_POSITIONS_SHOWN = 10  # positions attended to, in the page and in the picture
 
-AttentionLayers = Mapping[str, Mapping[str, ArrayLike]]  # layer -> step -> (N, T, T)
+AttentionStepsByLayer = Mapping[
+    str, Mapping[str, ArrayLike]
+]  # layer -> step -> (N, T, T)
 
 
 def attention_steps_data(
-    text: str, labels: Sequence[str], layers: AttentionLayers
+    text: str, labels: Sequence[str], layers: AttentionStepsByLayer
 ) -> dict[str, Any]:
     """The state of the page for one text.
 
@@ -41,7 +43,9 @@ def attention_steps_data(
     }
 
 
-def check_layers(layers: AttentionLayers, T: int) -> dict[str, dict[str, np.ndarray]]:
+def check_layers(
+    layers: AttentionStepsByLayer, T: int
+) -> dict[str, dict[str, np.ndarray]]:
     """layer -> step -> float32 (N, T, T), or a ValueError: what does not fit."""
     arrays = {
         layer: {step: np.asarray(values) for step, values in steps.items()}

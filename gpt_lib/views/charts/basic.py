@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gpt_lib.views.charts.colors import COLORS, LINE_DASHES
-from gpt_lib.views.picture import Picture, new_figure
+from gpt_lib.views.picture import Picture, new_figure_and_axes
 
 MAX_NUMBERED_CELLS = 150
 
@@ -30,7 +30,7 @@ def bar_chart(
     numbers = np.asarray(values, dtype=float)
     if len(labels) != len(numbers):
         raise ValueError(f"{len(labels)} labels for {len(numbers)} values")
-    figure, axes = new_figure(7, 0.7 + 0.24 * max(3, len(numbers)))
+    figure, axes = new_figure_and_axes(7, 0.7 + 0.24 * max(3, len(numbers)))
     rows = np.arange(len(numbers))
     axes.barh(rows, numbers, color=COLORS[0])
     texts = [f"{format_number(number)}{unit}" for number in numbers]
@@ -70,7 +70,7 @@ def heatmap(
     """
     matrix = np.atleast_2d(np.asarray(values, dtype=float))
     height, width = matrix.shape
-    figure, axes = new_figure(
+    figure, axes = new_figure_and_axes(
         min(8.0, 1.8 + 0.62 * width), min(8.0, 0.9 + 0.42 * height)
     )
     bound = np.abs(matrix).max()
@@ -113,7 +113,7 @@ def line_chart(
         faint: names of noisy curves, to be drawn thin.
         logarithmic: the axes that are: "x", "y" or "xy".
     """
-    figure, axes = new_figure()
+    figure, axes = new_figure_and_axes()
     parts = []
     for (name, (x, y)), color, dash in zip(
         series.items(), cycle(COLORS), cycle(LINE_DASHES)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from gpt_lib.views.charts.colors import COLORS
-from gpt_lib.views.picture import Picture, new_figure
+from gpt_lib.views.picture import Picture, new_figure_and_axes
 
 MARKERS = ["o", "s", "^", "D", "v", "P"]
 
@@ -33,7 +33,9 @@ def loss_ladder(
     losses = {
         name: check_seed_losses(name, lists, rungs) for name, lists in series.items()
     }
-    figure, axes = new_figure(7.5, 1.2 + len(rungs) * (0.2 + 0.22 * len(losses)))
+    figure, axes = new_figure_and_axes(
+        7.5, 1.2 + len(rungs) * (0.2 + 0.22 * len(losses))
+    )
     shifts = np.linspace(-0.3, 0.3, 2 * len(losses) + 1)[1::2]
     styles = zip(shifts, cycle(COLORS), cycle(MARKERS))
     parts = []

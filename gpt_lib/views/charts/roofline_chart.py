@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gpt_lib.views.charts.colors import COLORS
-from gpt_lib.views.picture import Picture, new_figure
+from gpt_lib.views.picture import Picture, new_figure_and_axes
 
 MARKERS = "osD^vPX*"
 GIGA = 1e9
@@ -27,7 +27,7 @@ def roofline_chart(
 
     Source: Williams, Waterman, Patterson (2009), "Roofline".
     """
-    figure, axes = new_figure(7, 3.6)
+    figure, axes = new_figure_and_axes(7, 3.6)
     ridge = flops / bandwidth
     intensities = [ridge, *(intensity for intensity, _ in work.values())]
     x = np.geomspace(min(intensities) / 3, max(intensities) * 3, 200)

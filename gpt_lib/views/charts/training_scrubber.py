@@ -15,17 +15,22 @@ from gpt_lib.views.attention.attention_map_data import attention_map_data
 from gpt_lib.views.attention.token_labels import MAX_TOKENS, token_labels
 from gpt_lib.views.charts.colors import COLORS, LINE_DASHES
 from gpt_lib.views.charts.training_scrubber_data import (
-    PAGE_FILES,
+    PAGE_SOURCES,
     Checkpoints,
-    CurvesByName,
     LossCurvePicture,
+    XYCurvesByName,
     check_curves,
     check_map_shape,
     check_steps,
     checkpoint_mean_losses,
     training_scrubber_data,
 )
-from gpt_lib.views.picture import HtmlPanel, Picture, WidgetWithFallback, new_figure
+from gpt_lib.views.picture import (
+    HtmlPanel,
+    Picture,
+    WidgetWithFallback,
+    new_figure_and_axes,
+)
 from gpt_lib.views.tokens.loss_heatmap import LossHeatmapWidget
 from gpt_lib.views.tokens.loss_heatmap_data import (
     TopTokensPerPosition,
@@ -46,7 +51,7 @@ SAMPLE_STYLE = (
 class TrainingScrubberWidget(PageWidget):
     """Carries `training_scrubber_data` to its page: slider, loss curve and sample."""
 
-    _esm, _css = PAGE_FILES
+    _esm, _css = PAGE_SOURCES
     frame = traitlets.Int().tag(sync=True)  # index of the checkpoint shown
     steps = traitlets.List(traitlets.Int()).tag(sync=True)
     means = traitlets.List(traitlets.Float()).tag(sync=True)  # loss at each step
@@ -59,7 +64,7 @@ class TrainingScrubberWidget(PageWidget):
 
 def training_scrubber(
     steps: Sequence[int],
-    curves: CurvesByName,
+    curves: XYCurvesByName,
     samples: Sequence[str],
     tokens: Sequence[str],
     losses: ArrayLike,
@@ -142,7 +147,7 @@ def draw_curves(
 
     The picture alone for the fallback; for the page, also where its dots are.
     """
-    figure, axes = new_figure(6.0, 3.3)
+    figure, axes = new_figure_and_axes(6.0, 3.3)
     parts = []
     for (name, points), color, dash in zip(
         curves.items(), cycle(COLORS), cycle(LINE_DASHES)

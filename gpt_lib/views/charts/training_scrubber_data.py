@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike
 
 from gpt_lib.views.page import load_page_files
 
-PAGE_FILES = load_page_files("charts/training_scrubber")
+PAGE_SOURCES = load_page_files("charts/training_scrubber")
 
-CurvesByName = Mapping[str, tuple[ArrayLike, ArrayLike]]  # name -> (x, y)
+XYCurvesByName = Mapping[str, tuple[ArrayLike, ArrayLike]]  # name -> (x, y)
 
 
 class Checkpoints(NamedTuple):
@@ -69,7 +69,7 @@ def checkpoint_mean_losses(losses: np.ndarray, K: int, N: int) -> list[float]:
     return means
 
 
-def check_curves(curves: CurvesByName) -> dict[str, np.ndarray]:
+def check_curves(curves: XYCurvesByName) -> dict[str, np.ndarray]:
     """name -> float32 (points, 2), once every curve can be drawn."""
     if not curves:
         raise ValueError("no curve given; the scrubber needs at least one")

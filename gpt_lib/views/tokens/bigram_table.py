@@ -6,9 +6,9 @@ import numpy as np
 import traitlets
 from numpy.typing import ArrayLike
 
-from gpt_lib.views.picture import Picture, WidgetWithFallback, new_figure
+from gpt_lib.views.picture import Picture, WidgetWithFallback, new_figure_and_axes
 from gpt_lib.views.tokens.bigram_table_data import (
-    PAGE_FILES,
+    PAGE_SOURCES,
     bigram_table_data,
     check_square_matrix,
 )
@@ -20,7 +20,7 @@ DESCRIBED_ROWS = 3  # rows in the description
 class BigramTableWidget(PageWidget):
     """Carries `bigram_table_data` to its page."""
 
-    _esm, _css = PAGE_FILES
+    _esm, _css = PAGE_SOURCES
     labels = traitlets.List(traitlets.Unicode()).tag(sync=True)  # V tokens
     probabilities = traitlets.Unicode().tag(sync=True)  # floats (V, V)
 
@@ -43,7 +43,7 @@ def bigram_table(
 
 def table_fallback(matrix: np.ndarray, labels: Sequence[str], title: str) -> Picture:
     """The fallback: the same colours, and the surest rows in words."""
-    figure, axes = new_figure(7.5, 7)
+    figure, axes = new_figure_and_axes(7.5, 7)
     axes.imshow(np.sqrt(matrix), cmap="cividis")  # rare pairs are visible
     axes.set_xticks(range(len(labels)), labels, fontsize=6)
     axes.set_yticks(range(len(labels)), labels, fontsize=6)

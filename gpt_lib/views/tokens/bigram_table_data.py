@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from gpt_lib.views.page import encode_floats, load_page_files
 from gpt_lib.views.visible_text import visible_text
 
-PAGE_FILES = load_page_files("cividis", "tokens/bigram_table")
+PAGE_SOURCES = load_page_files("cividis", "tokens/bigram_table")
 
 
 def bigram_table_data(

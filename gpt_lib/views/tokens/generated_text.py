@@ -9,20 +9,20 @@ from numpy.typing import ArrayLike
 from gpt_lib.views.picture import HtmlPanel, WidgetWithFallback
 from gpt_lib.views.tokens.generated_text_data import (
     LEGEND,
-    PAGE_FILES,
+    PAGE_SOURCES,
     SHADE_SCALE,
     check_probabilities,
     generated_text_data,
 )
 from gpt_lib.views.tokens.shaded_text import (
-    Strip,
+    ShadedText,
     copyable_text_html,
-    legend_strip,
+    legend_as_shaded_text,
     picture_of_strips,
     truncation_note,
 )
 from gpt_lib.views.tokens.shades import (
-    PLAIN_SHADE,
+    BLACK_ON_WHITE,
     PROMPT_SHADE,
     SHADES,
     Shade,
@@ -38,7 +38,7 @@ class GeneratedTextWidget(PageWidget):
     the page adds what is new. Any other list redraws from the first token that differs.
     """
 
-    _esm, _css = PAGE_FILES
+    _esm, _css = PAGE_SOURCES
     label = traitlets.Unicode("Text").tag(sync=True)  # the accessible name of the text
     prompt = traitlets.Unicode().tag(sync=True)
     # Strings, not checked: that would take half of the time of a long text's update.
@@ -102,8 +102,12 @@ def text_fallback(
     indices, text = shade_indices(nats), prompt + "".join(tokens)
     heading = f"{len(tokens)} tokens{describe_mean_surprisal(nats)}"
     description = f"{title}. {heading}.{truncation_note(text)}"
-    strip = Strip(text, character_shades(prompt, tokens, indices), heading)
-    legend = legend_strip("surprisal in nats", LEGEND, indices) if nats.size else None
+    strip = ShadedText(text, character_shades(prompt, tokens, indices), heading)
+    legend = (
+        legend_as_shaded_text("surprisal in nats", LEGEND, indices)
+        if nats.size
+        else None
+    )
     picture = picture_of_strips([strip], title, description, legend)
     return HtmlPanel(picture.html + copyable_text_html(text), f"{description} {text}")
 
@@ -112,7 +116,9 @@ def character_shades(
     prompt: str, tokens: Sequence[str], indices: np.ndarray
 ) -> list[Shade]:
     """The shade of each character; tokens without probabilities have none."""
-    token_shades = [SHADES[index] for index in indices] or [PLAIN_SHADE] * len(tokens)
+    token_shades = [SHADES[index] for index in indices] or [BLACK_ON_WHITE] * len(
+        tokens
+    )
     shades = [PROMPT_SHADE] * len(prompt)
     for token, shade in zip(tokens, token_shades):
         shades += [shade] * len(token)

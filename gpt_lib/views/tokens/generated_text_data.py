@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from gpt_lib.views.page import encode_floats, load_page_files
 from gpt_lib.views.tokens.shades import SHADE_RULES, SURPRISAL_EDGES, shade_labels
 
-PAGE_FILES = load_page_files(
-    "tokens/shades", "tokens/generated_text", style=SHADE_RULES
+PAGE_SOURCES = load_page_files(
+    "tokens/shades", "tokens/generated_text", extra_css=SHADE_RULES
 )
 # Every token has a context: the last shade is for a probability that is not known.
 LEGEND = shade_labels("not known")

@@ -8,7 +8,7 @@ import traitlets
 from gpt_lib.views.picture import HtmlPanel, WidgetWithFallback
 from gpt_lib.views.tokens.loss_heatmap_data import (
     LEGEND,
-    PAGE_FILES,
+    PAGE_SOURCES,
     LossesByModel,
     TopTokensPerPosition,
     describe_mean_loss,
@@ -16,9 +16,9 @@ from gpt_lib.views.tokens.loss_heatmap_data import (
     stack_model_losses,
 )
 from gpt_lib.views.tokens.shaded_text import (
-    Strip,
+    ShadedText,
     copyable_text_html,
-    legend_strip,
+    legend_as_shaded_text,
     picture_of_strips,
     truncation_note,
 )
@@ -32,7 +32,7 @@ MAX_QUOTED_TOKENS = 8  # tokens before the most surprising one, in the descripti
 class LossHeatmapWidget(PageWidget):
     """Carries `loss_heatmap_data` to its page."""
 
-    _esm, _css = PAGE_FILES
+    _esm, _css = PAGE_SOURCES
     labels = traitlets.List(traitlets.Unicode()).tag(sync=True)  # N tokens
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)  # of the models
     frame = traitlets.Int(-1).tag(sync=True)  # the one of `names` shown; -1: all
@@ -78,10 +78,10 @@ def losses_fallback(
             for _ in token
         ]
         mean = f"{name}: {describe_mean_loss(row)}"
-        strips.append(Strip(text, shades, mean))
+        strips.append(ShadedText(text, shades, mean))
         sentences.append(mean + describe_most_surprising(tokens, row))
     description = f"{title}. {'; '.join(sentences)}.{truncation_note(text)}"
-    legend = legend_strip("loss in nats", LEGEND, shade_indices(matrix))
+    legend = legend_as_shaded_text("loss in nats", LEGEND, shade_indices(matrix))
     picture = picture_of_strips(strips, title, description, legend)
     return HtmlPanel(picture.html + copyable_text_html(text), description)
 

@@ -10,7 +10,9 @@ from gpt_lib.views.page import encode_floats, load_page_files
 from gpt_lib.views.tokens.shades import SHADE_RULES, shade_indices, shade_labels
 from gpt_lib.views.visible_text import visible_text
 
-PAGE_FILES = load_page_files("tokens/shades", "tokens/loss_heatmap", style=SHADE_RULES)
+PAGE_SOURCES = load_page_files(
+    "tokens/shades", "tokens/loss_heatmap", extra_css=SHADE_RULES
+)
 TOP_TOKEN_COUNT = 5
 LEGEND = shade_labels("no past")
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from gpt_lib.views.charts.colors import COLORS
 from gpt_lib.views.picture import Picture, WidgetWithFallback
 from gpt_lib.views.tokens.next_token_data import (
-    PAGE_FILES,
+    PAGE_SOURCES,
     SampledDistribution,
     bar_segments,
     describe_sample,
@@ -36,7 +36,7 @@ STRIPE_COLORS = (
 class NextTokenWidget(PickWidget):
     """Carries `next_token_data` to its page."""
 
-    _esm, _css = PAGE_FILES
+    _esm, _css = PAGE_SOURCES
     sentence = traitlets.Unicode().tag(sync=True)
     rows = traitlets.List().tag(sync=True)
     segments = traitlets.List().tag(sync=True)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from gpt_lib.views.page import load_page_files
 from gpt_lib.views.visible_text import format_percent, visible_text
 
-PAGE_FILES = load_page_files("tokens/next_token")
+PAGE_SOURCES = load_page_files("tokens/next_token")
 MAX_ROWS = 12  # likeliest tokens in the page
 MIN_SEGMENT_WIDTH = 0.002  # of the bar: what a page of 800 pixels can still show
 SUM_TOLERANCE = 0.01  # how far a sum of half-precision probabilities may be from 1

@@ -13,7 +13,7 @@ from matplotlib.font_manager import findfont, get_font
 from matplotlib.patches import Rectangle
 
 from gpt_lib.views.picture import DOTS_PER_INCH, Picture
-from gpt_lib.views.tokens.shades import PLAIN_SHADE, SHADES, UNKNOWN_INDEX, Shade
+from gpt_lib.views.tokens.shades import BLACK_ON_WHITE, SHADES, UNKNOWN_INDEX, Shade
 from gpt_lib.views.visible_text import visible_character
 
 # A line may be one column longer than COLUMNS, by what ends it.
@@ -26,7 +26,7 @@ ADVANCE = 1233 / 2048  # width of a character, as a fraction of the font's size
 FONT_SIZE = CELL_WIDTH / ADVANCE * 72 / DOTS_PER_INCH  # points
 
 
-class Strip(NamedTuple):
+class ShadedText(NamedTuple):
     """A text and the shade of each of its characters."""
 
     text: str
@@ -34,11 +34,14 @@ class Strip(NamedTuple):
     heading: str = ""  # above it, bold
 
 
-BLANK_LINE = Strip("", [])
+BLANK_LINE = ShadedText("", [])
 
 
 def picture_of_strips(
-    strips: Sequence[Strip], title: str, description: str, legend: Strip | None = None
+    strips: Sequence[ShadedText],
+    title: str,
+    description: str,
+    legend: ShadedText | None = None,
 ) -> Picture:
     """Shaded texts below each other, each cut after LINES lines.
 
@@ -46,9 +49,10 @@ def picture_of_strips(
         strips: the texts, each with its heading, if any.
         title: what they are.
         description: what the picture shows; see `truncation_note`.
-        legend: a line below them that tells what the shades mean; see `legend_strip`.
+        legend: a line below them that tells what the shades mean; see
+            `legend_as_shaded_text`.
     """
-    rows = [Strip("", [], line) for line in textwrap.wrap(title, HEADING_COLUMNS)]
+    rows = [ShadedText("", [], line) for line in textwrap.wrap(title, HEADING_COLUMNS)]
     title_rows = len(rows)
     rows += [row for strip in strips for row in strip_rows(strip)]
     rows += [BLANK_LINE, legend] if legend else []
@@ -71,7 +75,7 @@ def pixel_figure(width: int, height: int) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def row_height(row: Strip) -> int:
+def row_height(row: ShadedText) -> int:
     """The pixels from the top of a row to the next."""
     return HEADING_HEIGHT if row.heading else LINE_HEIGHT // (1 if row.text else 2)
 
@@ -89,16 +93,17 @@ def break_lines(text: str) -> list[slice]:
     return lines
 
 
-def strip_rows(strip: Strip) -> list[Strip]:
+def strip_rows(strip: ShadedText) -> list[ShadedText]:
     """The heading, the lines that are drawn, and how many are not."""
     rows = [
-        Strip("", [], line) for line in textwrap.wrap(strip.heading, HEADING_COLUMNS)
+        ShadedText("", [], line)
+        for line in textwrap.wrap(strip.heading, HEADING_COLUMNS)
     ]
     lines = break_lines(strip.text)
-    rows += [Strip(strip.text[line], strip.shades[line]) for line in lines[:LINES]]
+    rows += [ShadedText(strip.text[line], strip.shades[line]) for line in lines[:LINES]]
     if (more := len(lines) - LINES) > 0:
         note = f"… {more:,} more line{'s' * (more > 1)}"
-        rows.append(Strip(note, [Shade(ink="#666")] * len(note)))
+        rows.append(ShadedText(note, [Shade(ink="#666")] * len(note)))
     return rows
 
 
@@ -108,20 +113,22 @@ def truncation_note(text: str) -> str:
     return f" The picture shows {LINES} of {count:,} lines." if count > LINES else ""
 
 
-def legend_strip(quantity: str, labels: Sequence[str], indices: np.ndarray) -> Strip:
+def legend_as_shaded_text(
+    quantity: str, labels: Sequence[str], indices_in_text: np.ndarray
+) -> ShadedText:
     """A line that names each of SHADES in its own colours.
 
     Args:
         quantity: what is shaded, and its unit.
         labels: one for each of SHADES; the last is left out where it does not occur.
-        indices: the indices into SHADES that the text has.
+        indices_in_text: the indices into SHADES that the text has.
     """
-    text, shades = f"{quantity}: ", [PLAIN_SHADE] * (len(quantity) + 2)
-    count = len(SHADES) if UNKNOWN_INDEX in indices else UNKNOWN_INDEX
+    text, shades = f"{quantity}: ", [BLACK_ON_WHITE] * (len(quantity) + 2)
+    count = len(SHADES) if UNKNOWN_INDEX in indices_in_text else UNKNOWN_INDEX
     for label, shade in zip(labels[:count], SHADES):
         text += f" {label}  "
-        shades += [*[shade] * (len(label) + 2), PLAIN_SHADE]
-    return Strip(text[:-1], shades[:-1])
+        shades += [*[shade] * (len(label) + 2), BLACK_ON_WHITE]
+    return ShadedText(text[:-1], shades[:-1])
 
 
 def draw_heading(axes: Axes, top: float, text: str, bold: bool) -> None:
@@ -133,12 +140,12 @@ def draw_heading(axes: Axes, top: float, text: str, bold: bool) -> None:
     axes.text(*position, drawable, fontsize=size, weight=weight, parse_math=False)
 
 
-def draw_row(axes: Axes, top: float, row: Strip) -> None:
+def draw_row(axes: Axes, top: float, row: ShadedText) -> None:
     """One line: backgrounds and underlines below, characters above."""
     for shade, run in groupby(range(len(row.text)), key=row.shades.__getitem__):
         columns = [*run]
         left, width = MARGIN + CELL_WIDTH * columns[0], CELL_WIDTH * len(columns)
-        if shade.background != PLAIN_SHADE.background:
+        if shade.background != BLACK_ON_WHITE.background:
             box = ((left, top + 1), width, LINE_HEIGHT - 2)
             style = {"facecolor": shade.background, "linewidth": 0}
             # `add_patch` would update the limits, which is slow.
@@ -150,7 +157,9 @@ def draw_row(axes: Axes, top: float, row: Strip) -> None:
         draw_characters_in_ink(axes, top + BASELINE, row, ink)
 
 
-def draw_characters_in_ink(axes: Axes, baseline: float, row: Strip, ink: str) -> None:
+def draw_characters_in_ink(
+    axes: Axes, baseline: float, row: ShadedText, ink: str
+) -> None:
     """The characters of one ink, as one text, which is several times faster.
 
     Characters outside ASCII are drawn one by one: matplotlib might join them or turn

@@ -24,11 +24,11 @@ class Shade(NamedTuple):
         return ";".join(f"{key}:{value}" for key, value in parts.items() if value)
 
 
-PLAIN_SHADE = Shade()
+BLACK_ON_WHITE = Shade()
 PROMPT_SHADE = Shade(ink="#444", underline="dotted")  # what the model was given
 # Black on light, white on dark; the last one is for what is not known.
 SHADES = (
-    PLAIN_SHADE,
+    BLACK_ON_WHITE,
     Shade("#def"),
     Shade("#9ce"),
     Shade("#48b"),

@@ -10,13 +10,13 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
 from gpt_lib.views.charts.colors import COLORS
-from gpt_lib.views.picture import Picture, WidgetWithFallback, new_figure
+from gpt_lib.views.picture import Picture, WidgetWithFallback, new_figure_and_axes
 from gpt_lib.views.tokens.token_tree_data import (
-    PAGE_FILES,
+    PAGE_SOURCES,
     TreeNode,
     best_path_end_index,
     node_boxes,
-    node_columns,
+    node_depths,
     path_to,
     summarize_tree,
     token_tree_data,
@@ -30,7 +30,7 @@ CHARACTER, ROW, BOX = 0.075, 0.44, 0.35  # inches of the still picture
 class TokenTreeWidget(PickWidget):
     """Carries `token_tree_data` to its page."""
 
-    _esm, _css = PAGE_FILES
+    _esm, _css = PAGE_SOURCES
     boxes = traitlets.List(traitlets.Dict()).tag(sync=True)  # of `node_boxes`
     summary = traitlets.Unicode().tag(sync=True)
     selected = traitlets.Int(-1).tag(sync=True)  # index of a node, -1: none
@@ -64,7 +64,7 @@ def token_tree(nodes: Sequence[TreeNode], title: str) -> WidgetWithFallback:
 
 def drawable_part(nodes: Sequence[TreeNode]) -> list[TreeNode]:
     """What a still picture can hold: the kept first, the deepest left out."""
-    columns, chosen = node_columns(nodes), set()
+    columns, chosen = node_depths(nodes), set()
     for index in sorted(
         range(len(nodes)), key=lambda index: nodes[index].state == "pruned"
     ):
@@ -89,7 +89,7 @@ def tree_fallback(nodes: Sequence[TreeNode], title: str) -> Picture:
     width = CHARACTER * (max(box["x"] + box["width"] for box in boxes) + 3)
     height = ROW * (max(box["row"] for box in boxes) + 1)
     width = max(width, CHARACTER * len(title))
-    figure, axes = new_figure(width + 0.1, height + 0.4)
+    figure, axes = new_figure_and_axes(width + 0.1, height + 0.4)
     axes.set_axis_off()
     axes.set(xlim=(-0.05, width), ylim=(height, 0))
     axes.set_title(title, loc="left", fontsize=11, parse_math=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 from gpt_lib.views.page import load_page_files
 
-PAGE_FILES = load_page_files("tokens/token_tree")
+PAGE_SOURCES = load_page_files("tokens/token_tree")
 STATE_SIGNS = {"kept": "", "pruned": "", "best": "★ ", "ended": "■ "}
 MAX_LABEL = 18  # characters of a label that fit into its box
 COLUMN_GAP = 4  # characters between two columns of boxes
@@ -50,7 +50,7 @@ def token_tree_data(
     }
 
 
-def node_columns(nodes: Sequence[TreeNode]) -> list[int]:
+def node_depths(nodes: Sequence[TreeNode]) -> list[int]:
     """The depth of each node, once every parent comes before its children."""
     columns = []
     for index, node in enumerate(nodes):
@@ -106,7 +106,7 @@ def move_subtrees_apart(
 
 def node_boxes(nodes: Sequence[TreeNode]) -> list[dict[str, Any]]:
     """Each node with its position: `x` and `width` in characters, `row` in rows."""
-    columns = node_columns(nodes)
+    columns = node_depths(nodes)
     texts = [STATE_SIGNS[node.state] + shorten_label(node.label) for node in nodes]
     widths = [1] * (max(columns, default=0) + 1)
     for column, text, node in zip(columns, texts, nodes):
@@ -139,7 +139,7 @@ def path_to(nodes: Sequence[TreeNode], index: int) -> list[int]:
 
 def best_path_end_index(nodes: Sequence[TreeNode]) -> int:
     """The index of the deepest node that is best, or -1."""
-    columns = node_columns(nodes)
+    columns = node_depths(nodes)
     best = (index for index, node in enumerate(nodes) if node.state == "best")
     return max(best, key=lambda index: columns[index], default=-1)
 
