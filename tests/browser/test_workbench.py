@@ -34,6 +34,7 @@ from tests.browser.steps import (
     run_cell,
     set_box,
     status,
+    surprising_position,
     written,
 )
 
@@ -102,10 +103,12 @@ def test_write_look_behind_a_token_reshape_and_branch(lesson, app):
     expect(app.get_by_role("button", name="✓ Greedy")).to_be_visible()
     expect(sentence).to_contain_text("64 of 65 tokens are cut")
 
-    other = next(
-        row for row in rows.all() if row.get_attribute("data-id") not in ("-1", "0")
-        and row.inner_text().split()[0] != tokens.nth(12).inner_text().strip()
-    )  # fmt: skip
+    other = next(  # ▸ marks the one that was written
+        row
+        for row in rows.all()
+        if row.get_attribute("data-id") not in ("-1", "0")
+        and not row.inner_text().startswith("▸")
+    )
     other.click()
     expect(status(app)).to_contain_text("done: 27 tokens", timeout=60_000)
     assert written(app)[:20] == text[:20]
@@ -238,11 +241,13 @@ def test_every_control_by_mouse(lesson, app):
     press_preset(app, "Neutral")
 
     set_box(app, "Length", 40)
-    picked = branch(app, 12)
-    expect(status(app)).to_contain_text("done: 27 tokens", timeout=60_000)
-    second = written(app)
-    assert second[:20] == first[:20]
-    assert second[20] == picked != first[20]
+    position = surprising_position(app)
+    picked = branch(app, position)
+    tokens_left = f"done: {40 - position - 1} tokens"
+    expect(status(app)).to_contain_text(tokens_left, timeout=60_000)
+    second, at = written(app), len("JULIET:\n") + position
+    assert second[:at] == first[:at]
+    assert second[at] == picked != first[at]
     for at, text in ((1, first), (2, second)):
         app.get_by_role("treeitem").nth(at).click()
         expect(app.locator(".gpt-generated-text")).to_have_text(
