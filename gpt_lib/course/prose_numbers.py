@@ -37,7 +37,7 @@ KNOWN_NUMBERS: dict[str, dict[str, str]] = {
     "02": {"1000": "an input of the exercise's check"},
     "04": {"0.01": "what the learner is asked to reach"},
     "07": {"256": ARITHMETIC},
-    "09": {"1024": ARITHMETIC, "0.873": "the exercise's solution prints it"},
+    "09": {"1024": ARITHMETIC},
     "09b": {
         "0.20": ARITHMETIC,
         "0.36": ARITHMETIC,
