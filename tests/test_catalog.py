@@ -84,7 +84,7 @@ def test_a_card_says_how_its_model_was_trained(name):
     assert card.shape == catalog.shape_from_recipe(name, 65)
     assert card.text_sha256 == PUBLIC_TEXTS["tinyshakespeare"].sha256
     assert card.step == card.training.steps
-    assert card.seconds > 0
+    assert card.seconds >= 1  # the bigram's takes one
     assert card.machine["PyTorch"]
     assert card.date
 

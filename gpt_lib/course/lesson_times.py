@@ -4,6 +4,8 @@ import re
 
 from nbformat import NotebookNode
 
+from gpt_lib.course.export import code_cell_sources
+
 WORDS_A_MINUTE, CODE_LINES_A_MINUTE = 180, 15
 MINUTES_A_PICTURE, MINUTES_AN_EXERCISE = 0.5, 10
 # What a time is rounded up to, so that a slower hour changes few heads.
@@ -22,9 +24,9 @@ def count_words(notebook: NotebookNode) -> int:
 
 def reading_minutes(notebook: NotebookNode) -> int:
     """How long it takes to read words, code and pictures, to the nearest 5 minutes."""
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    lines = sum(bool(line.strip()) for c in code for line in c.source.splitlines())
-    pictures = sum("<img" in str(cell.get("outputs")) for cell in code)
+    code = "\n".join(code_cell_sources(notebook)).splitlines()
+    lines = sum(bool(line.strip()) for line in code)
+    pictures = sum("<img" in str(cell.get("outputs")) for cell in notebook.cells)
     minutes = count_words(notebook) / WORDS_A_MINUTE + lines / CODE_LINES_A_MINUTE
     return 5 * round((minutes + pictures * MINUTES_A_PICTURE) / 5)
 
