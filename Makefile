@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB_ARGS ?=
 
-.PHONY: help lab test check slow lessons browser soak export notebooks restore bench ladder ablation optimizers race races shipped setup
+.PHONY: help lab test check slow lessons browser soak export notebooks restore bench ladder ablation optimizers race races shipped lock audit setup
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -81,17 +81,33 @@ ladder: setup ## train every stage again, three seeds each (40 minutes)
 shipped: setup ## train the models that come with the course again (25 minutes)
 	$(RUN) -m gpt_lib.experiments.shipped
 
+# For maintainers; both need a network. Their tools stay out of what people install.
+TOOLS := $(VENV)/tools
+
+lock: setup ## pin what the pinned packages bring along, in requirements.lock
+	$(RUN) -m venv $(TOOLS) && $(TOOLS)/bin/pip install --quiet uv
+	$(TOOLS)/bin/uv pip compile requirements.txt --universal --python-version 3.11.5 \
+	    --no-header --no-annotate --no-emit-package gpt-lib --quiet -o $(TOOLS)/lock
+	{ grep '^#' requirements.lock; cat $(TOOLS)/lock; } > $(TOOLS)/new
+	mv $(TOOLS)/new requirements.lock
+
+audit: setup ## look for known holes in what is pinned
+	$(RUN) -m venv $(TOOLS) && $(TOOLS)/bin/pip install --quiet pip-audit
+	$(TOOLS)/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip
+
 setup: $(STAMP)
 	@$(RUN) -m gpt_lib.course.fetch
 
-$(STAMP): requirements.txt pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { \
-	    echo "$(PYTHON) is not installed: sudo apt install python3 python3-venv"; exit 1; }
+$(STAMP): requirements.txt requirements.lock pyproject.toml
+	@$(PYTHON) -V >/dev/null 2>&1 || { \
+	    echo "$(PYTHON) is not installed, or does not run:" \
+	         "sudo apt install python3 python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 5))' || { \
 	    echo "$$($(PYTHON) -V) is too old, 3.11.5 or newer is needed:" \
 	         "install one and name it, such as: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	    echo "this Python lacks venv: sudo apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check \
+	    -r requirements.txt -c requirements.lock
 	@touch $@

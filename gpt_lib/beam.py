@@ -36,6 +36,8 @@ def extend_beams(
     """All beams after ids (T,) with one more id each: the `count` likeliest."""
     rows = torch.stack([torch.cat([ids, ids.new_tensor(b.ids)]) for b in beams])
     new = next_logits(model, rows).double().log_softmax(dim=-1)  # (beams, V)
+    if new.isnan().any():
+        raise ValueError("logits with NaN, +∞ or nothing but −∞ give no probabilities")
     past = torch.tensor([[b.log_probability] for b in beams], dtype=torch.float64)
     best = (past + new).flatten().topk(min(count, new.numel()))
     V = new.size(-1)
@@ -56,10 +58,11 @@ def beam_rounds(
     """Search for likely continuations of ids (T,), round by round.
 
     A beam that ends in the id `stop` is not extended; it stays as long as its score
-    (`Beam.score`) is among the `width` best.
+    (`Beam.score`) is among the `width` best. With `alpha` above 0 the score of a beam
+    that grows can fall below that of one which was dropped: the search does not notice.
 
     Raises:
-        ValueError: no ids, or a width below 1.
+        ValueError: no ids, a width below 1, or logits that are not numbers.
     """
     if not len(ids) or width < 1:
         raise ValueError(f"{len(ids)} ids and width={width}: both must be at least 1")

@@ -36,7 +36,13 @@ from gpt_lib.gpt import PRESETS, GPTConfig
 from gpt_lib.modern import ModernConfig, build_modern_gpt
 from gpt_lib.muon import muon_from_config
 from gpt_lib.race import build_ngram_gpt
-from gpt_lib.runs import RUNS, CheckpointFolder, best_checkpoint, check_run_name
+from gpt_lib.runs import (
+    RUNS,
+    CheckpointFolder,
+    best_checkpoint,
+    check_run_name,
+    naming_whole_checkpoint,
+)
 from gpt_lib.text import Tokenizer
 from gpt_lib.training import TrainingConfig
 
@@ -239,7 +245,10 @@ def load(name: str, root: Path = RUNS) -> LoadedModel:
         ValueError: there is no such model, or it cannot be read.
     """
     folder = checkpoint_folder(name, root)
-    return load_checkpoint(folder, ARCHITECTURES, TOKENIZER_LOADERS)
+    if name in SHIPPED_MODEL_NAMES:
+        return load_checkpoint(folder, ARCHITECTURES, TOKENIZER_LOADERS)
+    with naming_whole_checkpoint(CheckpointFolder(name, root), folder, ARCHITECTURES):
+        return load_checkpoint(folder, ARCHITECTURES, TOKENIZER_LOADERS)
 
 
 def load_text_generator(name: str, root: Path = RUNS) -> TextGenerator:

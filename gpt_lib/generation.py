@@ -72,9 +72,12 @@ def keep_top_p(logits: Tensor, p: float) -> Tensor:
     if p == 1:  # rounding must not cut the last ones
         return logits
     order = logits.argsort(dim=-1, descending=True, stable=True)
-    probabilities = logits.softmax(dim=-1).gather(-1, order)
-    covered = probabilities.cumsum(dim=-1) - probabilities  # by the likelier ones
-    ranked = logits.gather(-1, order).masked_fill(covered >= p, -torch.inf)
+    # In 64 bits, and nearly p is p: a sum of probabilities is rounded.
+    probabilities = logits.double().softmax(dim=-1).gather(-1, order)
+    covered = probabilities.cumsum(dim=-1).roll(1, dims=-1)  # by the likelier ones
+    covered[..., 0] = 0
+    is_cut = covered >= p * (1 - 1e-12)
+    ranked = logits.gather(-1, order).masked_fill(is_cut, -torch.inf)
     return logits.scatter(-1, order, ranked)
 
 
@@ -188,6 +191,28 @@ StopCondition = Callable[
     [int], bool
 ]  # called with each new id of a row; whether the row has ended
 
+MAX_LENGTH = 10_000_000  # tokens; their random numbers are drawn at once
+
+
+def check_request(
+    model: LanguageModel,
+    ids: Tensor,
+    length: int,
+    stop: Sequence[StopCondition] | None,
+) -> None:
+    """Check what `generate` was asked for.
+
+    Raises:
+        ValueError: what was given, and what is allowed.
+    """
+    if not 0 <= length <= MAX_LENGTH:
+        raise ValueError(f"length={length} must be from 0 to {MAX_LENGTH:,}")
+    if stop is not None and len(stop) != len(ids):
+        raise ValueError(f"{len(stop)} stops for {len(ids)} rows: give one for each")
+    V = model.vocab_size
+    if unknown := [id for id in ids.unique().tolist() if not 0 <= id < V]:
+        raise ValueError(f"id={unknown[0]} must be from 0 to {V - 1}")
+
 
 def generate(
     model: LanguageModel,
@@ -204,9 +229,7 @@ def generate(
     Row b has the random numbers of `seed + b`, from its number `skip` on, so a batch
     writes what its rows would write alone. Equal seeds write the same on one device.
     """
-    if length < 0 or (stop is not None and len(stop) != len(ids)):
-        message = f"length={length} must be 0 or more, stop one callable for each of"
-        raise ValueError(f"{message} {len(ids)} rows, or None")
+    check_request(model, ids, length, stop)
     seeds = range(seed, seed + len(ids))
     numbers = torch.stack([uniforms(s, skip + length)[skip:] for s in seeds])
     ids = ids.cpu()  # where tokens are chosen, wherever the model is

@@ -12,7 +12,15 @@ from torch.nn.functional import scaled_dot_product_attention
 from .bigram import LanguageModel
 from .block import Block, init_weights
 from .heads import AttentionFunction
-from .training import eval_mode
+from .training import check_ranges, eval_mode
+
+GPT_RANGES = {
+    "vocab_size": (1, 10**7),
+    "context": (1, 10**6),
+    "width": (1, 10**5),
+    "heads": (1, 10**4),
+    "depth": (1, 1000),
+}
 
 
 @dataclass(frozen=True)
@@ -27,9 +35,7 @@ class GPTConfig:
     dropout: float = 0.0  # probability that a number is dropped in training
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "context", "width", "heads", "depth"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+        check_ranges(self, GPT_RANGES)
         if self.width % self.heads:
             raise ValueError(f"heads={self.heads} does not divide width={self.width}")
         if not 0 <= self.dropout < 1:

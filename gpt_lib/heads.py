@@ -37,7 +37,7 @@ class MultiHeadAttention(nn.Module):
         attention: AttentionFunction = scaled_dot_product_attention,
     ) -> None:
         super().__init__()
-        if width % heads:
+        if heads < 1 or width % heads:
             raise ValueError(f"heads={heads} does not divide width={width}")
         self.heads, self.dropout, self.attend = heads, dropout, attention
         self.qkv = nn.Linear(width, 3 * width, bias=False)

@@ -7,12 +7,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.linalg import vector_norm
 from torch.nn.functional import dropout, gelu, scaled_dot_product_attention, silu
 
 from .cache import KVCache, causal_mask, check_capacity
+from .gpt import GPT_RANGES
 from .heads import merge_heads
 from .speed import plain_attention
+from .training import check_ranges
 
 
 def inverse_rms(x: Tensor, eps: float = 1e-6) -> Tensor:
@@ -40,6 +43,7 @@ class RMSNormFunction(torch.autograd.Function):
         return y
 
     @staticmethod
+    @once_differentiable  # the saved scale depends on x, which autograd cannot see
     def backward(
         ctx: torch.autograd.function.FunctionCtx, gradient: Tensor
     ) -> tuple[Tensor, None]:
@@ -121,6 +125,13 @@ class ModernMLP(nn.Module):
         return self.down(gelu(hidden))
 
 
+MODERN_RANGES = GPT_RANGES | {
+    "kv_heads": (1, 10**4),
+    "window": (0, 10**6),
+    "logit_softcap": (0.0, 1e6),
+    "norm_eps": (0.0, 1.0),
+    "attention_scale": (0.0, 1e3),
+}
 CHOICES = {
     "norm": ("rms", "layer"),
     "positions": ("rope", "learned"),
@@ -130,9 +141,7 @@ CHOICES = {
 
 def check_modern_config(config: "ModernConfig") -> None:
     """ValueError: what a field is, and what it must be."""
-    for name in ("vocab_size", "context", "width", "heads", "kv_heads", "depth"):
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name}={getattr(config, name)} must be at least 1")
+    check_ranges(config, MODERN_RANGES)
     for part, whole in (("heads", "width"), ("kv_heads", "heads")):
         if getattr(config, whole) % getattr(config, part):
             message = f"{part}={getattr(config, part)} does not divide"
@@ -141,9 +150,6 @@ def check_modern_config(config: "ModernConfig") -> None:
         if getattr(config, name) not in allowed:
             message = f"{name}={getattr(config, name)!r} must be one of"
             raise ValueError(f"{message} {', '.join(allowed)}")
-    for name in ("window", "logit_softcap", "norm_eps", "attention_scale"):
-        if not getattr(config, name) >= 0:
-            raise ValueError(f"{name}={getattr(config, name)} must be 0 or more")
     if not 0 <= config.dropout < 1:
         raise ValueError(f"dropout={config.dropout} must be from 0 to below 1")
 

@@ -56,10 +56,10 @@ class NGramCounts(nn.Module):
         self.register_buffer("contexts", contexts, persistent=False)
         self.register_buffer("counts", counts, persistent=False)
 
-    def forward(self, context_ids: Tensor) -> Tensor:
+    def forward(self, context_numbers: Tensor) -> Tensor:
         """One number for each context (B, T) -> counts (B, T, V)"""
-        row = torch.searchsorted(self.contexts, context_ids)
-        is_known = self.contexts[row] == context_ids
+        row = torch.searchsorted(self.contexts, context_numbers)
+        is_known = self.contexts[row] == context_numbers
         return self.counts[torch.where(is_known, row, len(self.contexts) - 1)]
 
 
@@ -290,7 +290,7 @@ RACE_CONFIG_BY_DEVICE = {
 
 
 @dataclass(frozen=True)
-class RaceProgress:
+class RaceRecord:
     """How far a race is."""
 
     seconds: float
@@ -305,7 +305,7 @@ def train_for_seconds(
     seconds: float,
     seed: int = 1,
     start_time: float | None = None,
-) -> Iterator[RaceProgress]:
+) -> Iterator[RaceRecord]:
     """Train `model` on ids (N,) for a time; a record for every ten steps and the last.
 
     The clock started at `start_time` (of `time.perf_counter()`), or starts now. However
@@ -331,7 +331,7 @@ def train_for_seconds(
         if step % 10 == 1 or elapsed >= seconds:
             batch_loss = loss.item()  # waits for a GPU, which may be some steps behind
             elapsed = time.perf_counter() - start_time
-            yield RaceProgress(elapsed, step * x.numel(), batch_loss)
+            yield RaceRecord(elapsed, step * x.numel(), batch_loss)
 
 
 def build_ngram_gpt(

@@ -115,6 +115,13 @@ def pick_precision(device: torch.device) -> torch.dtype:
     return half if half_seconds < 0.8 * float32_seconds else torch.float32
 
 
+def mask_to_bias(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """What a mask adds to scores: 0 for True and −∞ for False; floats as they are."""
+    if mask.dtype != torch.bool:
+        return mask.to(dtype)
+    return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, -torch.inf)
+
+
 def plain_attention(
     q: Tensor,
     k: Tensor,
@@ -126,19 +133,27 @@ def plain_attention(
 ) -> Tensor:
     """Attention written out; called like `scaled_dot_product_attention`.
 
-    q (B, N, T, H), k and v (B, N, S, H) -> (B, N, T, H). In `attn_mask`, (T, S) or
-    (B, 1, T, S), True means: the query (row) attends to the key (column).
+    q (B, N, T, H), k and v (B, N, S, H) -> (B, N, T, H). `attn_mask` is (T, S), or
+    broadcasts to (B, N, T, S): True means that the query (row) attends to the key
+    (column); floats are added to the scores.
+
+    Raises:
+        ValueError: other dimensions, or a mask beside `is_causal`.
     """
+    if {q.dim(), k.dim(), v.dim()} != {4} or q.shape[:2] != k.shape[:2]:
+        shapes = ", ".join(str(tuple(part.shape)) for part in (q, k, v))
+        raise ValueError(f"q, k, v are {shapes}, and must be (B, N, T or S, H)")
+    if is_causal and attn_mask is not None:
+        raise ValueError("is_causal=True brings its own mask: give no attn_mask")
     batch, (T, H), S = q.shape[:2], q.shape[-2:], k.size(-2)
     if is_causal:
         attn_mask = torch.ones(T, S, dtype=torch.bool, device=q.device).tril()
-    bias = q.new_zeros(T, S)
-    if attn_mask is not None:
-        bias = q.new_zeros(attn_mask.shape).masked_fill_(~attn_mask, -torch.inf)
-    if bias.dim() == 4:
+    bias = q.new_zeros(T, S) if attn_mask is None else mask_to_bias(attn_mask, q.dtype)
+    if bias.dim() > 2:
         bias = bias.expand(*batch, T, S).flatten(0, 1)
     q, k, v = (part.flatten(0, 1) for part in (q, k, v))  # (B · N, T or S, H)
-    scores = torch.baddbmm(bias, q, k.mT, alpha=scale or H**-0.5)
+    scale = H**-0.5 if scale is None else scale
+    scores = torch.baddbmm(bias, q, k.mT, alpha=scale)
     weights = dropout(scores.softmax(dim=-1), dropout_p)
     return (weights @ v).unflatten(0, batch)
 

@@ -26,8 +26,8 @@ class Tokenizer(Protocol):
         """Name -> id, for ids that stand for no text, such as the end of a text."""
         return {}
 
-    def encode(self, text: str) -> Tensor:
-        """`text` as ids (T,), long."""
+    def encode(self, text: str, dtype: torch.dtype = torch.long) -> Tensor:
+        """`text` as ids (T,); of a smaller type, a long text takes less memory."""
         ...
 
     def decode(self, ids: Tensor) -> str:
@@ -86,12 +86,12 @@ class CharTokenizer(Tokenizer):
         """V, the number of different ids."""
         return len(self.characters)
 
-    def encode(self, text: str) -> Tensor:
+    def encode(self, text: str, dtype: torch.dtype = torch.long) -> Tensor:
         """`text` as ids (T,); a ValueError names a character that is not known."""
         require_known(text, self.characters)
         ids = {character: id for id, character in enumerate(self.characters)}
-        numbers = np.fromiter(map(ids.get, text), np.int64, len(text))
-        return torch.from_numpy(numbers)
+        kind = torch.empty(0, dtype=dtype).numpy().dtype
+        return torch.from_numpy(np.fromiter(map(ids.get, text), kind, len(text)))
 
     def decode(self, ids: Tensor) -> str:
         """The text of ids (T,)."""

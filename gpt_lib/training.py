@@ -26,6 +26,8 @@ def clip_gradients(model: nn.Module, max_grad_norm: float) -> Tensor:
         The norm before. There is no `if` on it: that would make a GPU wait.
     """
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    if not gradients:
+        return torch.zeros(())
     norm = vector_norm(torch.stack([vector_norm(g) for g in gradients]))
     scale = (max_grad_norm / norm).clamp(max=1)
     for gradient in gradients:
@@ -65,6 +67,35 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 }
 
 
+def check_ranges(config: object, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Check that fields of a config are within their ranges; both ends are allowed.
+
+    Raises:
+        ValueError: what a field is, and what it must be.
+    """
+    for name, (low, high) in ranges.items():
+        value = getattr(config, name)
+        if not low <= value <= high:  # NaN is never
+            raise ValueError(f"{name}={value} must be from {low:,} to {high:,}")
+        if isinstance(low, int) and not isinstance(value, int):
+            raise ValueError(f"{name}={value} must be a whole number")
+
+
+TRAINING_RANGES = {
+    "steps": (1, 10**9),
+    "batch_size": (1, 10**6),
+    "context": (1, 10**6),
+    "learning_rate": (1e-9, 1e3),
+    "final_lr_fraction": (0.0, 1.0),
+    "weight_decay": (0.0, 10.0),
+    "max_grad_norm": (1e-9, 1e9),
+    "record_every": (1, 10**9),
+    "evaluate_every": (1, 10**9),
+    "evaluation_batches": (1, 10**4),
+    "seed": (0, 2**63 - 1),
+}
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """How to train: equal configs, models and texts give equal runs on one CPU."""
@@ -84,13 +115,7 @@ class TrainingConfig:
     optimizer: str = "AdamW"  # a name in OPTIMIZERS, or in what `start` is given
 
     def __post_init__(self) -> None:
-        counts = "steps", "batch_size", "context", "record_every", "evaluate_every"
-        for name in counts:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
-        for name in ("learning_rate", "max_grad_norm"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}={getattr(self, name)} must be above 0")
+        check_ranges(self, TRAINING_RANGES)
         # One step is at the highest rate, and the last at the lowest.
         if not 0 <= self.warmup_steps < max(1, self.steps - 1):
             raise ValueError(
@@ -133,16 +158,23 @@ def eval_mode(model: LanguageModel) -> Iterator[None]:
         model.train(was_training)
 
 
-def evaluate_loss(model: LanguageModel, ids: Tensor, context: int = 256) -> float:
+def evaluate_loss(
+    model: LanguageModel,
+    ids: Tensor,
+    context: int = 256,
+    report: Callable[[int], object] = lambda tokens: None,
+) -> float:
     """The mean loss over every target of ids (N,), in nats per token.
 
     Reads windows of the model's own context, or of `context` if it reads any length.
+    `report` is called with the number of targets after each batch.
     """
     total = 0.0
     with eval_mode(model):
         for x, y in sequential_batches(ids, model.context or context):
             losses = cross_entropy(model(x).flatten(0, 1), y.flatten(), reduction="sum")
             total += losses.item()
+            report(y.numel())
     return total / (len(ids) - 1)
 
 

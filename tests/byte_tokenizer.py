@@ -24,8 +24,8 @@ class ByteTokenizer:
     def to_card(self):
         return {"kind": "bytes"}
 
-    def encode(self, text):
-        return torch.tensor(list(text.encode()), dtype=torch.long)
+    def encode(self, text, dtype=torch.long):
+        return torch.tensor(list(text.encode()), dtype=dtype)
 
     def decode(self, ids):
         return bytes(ids.tolist()).decode(errors="replace")

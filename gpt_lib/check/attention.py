@@ -1,25 +1,34 @@
 """The exercises of lesson 05."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from gpt_lib.check.exercise import Exercise
-
-
-def future_mask(scores: Tensor) -> Tensor:
-    """True where the column lies in the row's future, (T, T)."""
-    T = scores.size(-1)
-    return torch.ones(T, T, dtype=torch.bool, device=scores.device).triu(1)
-
-
-def masked_softmax(scores: Tensor) -> Tensor:
-    """Scores (..., T, T) -> weights that sum to one over the past of each row."""
-    return scores.masked_fill(future_mask(scores), -torch.inf).softmax(dim=-1)
+from gpt_lib.check.shared_mistakes import (
+    MASKED_SOFTMAX_MISTAKES,
+    OVERFLOW_MESSAGE,
+    SCORE_MISTAKES,
+    SWAPPED_MISTAKES,
+    build_into,
+    future_mask,
+    masked_softmax,
+    mistake_overflowing_softmax,
+    mode_mistakes,
+    observe_mode,
+)
 
 
 def reference_attention_weights(q: Tensor, k: Tensor) -> Tensor:
     """Solution: dot products over the root of the head size, masked, softmaxed."""
-    return masked_softmax(q @ k.mT / k.size(-1) ** 0.5)
+    return masked_softmax(scaled_scores(q, k))
+
+
+def scaled_scores(q: Tensor, k: Tensor) -> Tensor:
+    """Dot products of queries and keys (..., T, H) over the root of H, (..., T, T)."""
+    return q @ k.mT / k.size(-1) ** 0.5
 
 
 def attention_weights_inputs() -> list[tuple]:
@@ -31,84 +40,39 @@ def attention_weights_inputs() -> list[tuple]:
     return [(by_hand, by_hand.flip(1)), tuple(batch), tuple(large)]
 
 
-def mistake_softmax_over_the_future(scores: Tensor) -> Tensor:
-    """Mistake: the past is masked, not the future."""
-    return scores.masked_fill(~future_mask(scores), -torch.inf).softmax(dim=-1)
-
-
-def mistake_softmax_with_finite_mask(scores: Tensor) -> Tensor:
-    """Mistake: a mask value that other scores may be below."""
-    return scores.masked_fill(future_mask(scores), -9.0).softmax(dim=-1)
-
-
-def mistake_softmax_without_itself(scores: Tensor) -> Tensor:
-    """Mistake: a position does not attend to itself."""
-    mask = torch.ones_like(scores, dtype=torch.bool).triu(0)
-    return scores.masked_fill(mask, -torch.inf).softmax(dim=-1)
-
-
-def root_of_head_size(k: Tensor) -> float:
-    """The root of the last size of k (..., T, H)."""
-    return k.size(-1) ** 0.5
-
-
-SCORE_MISTAKES = {
-    "no root": (
-        lambda q, k: masked_softmax(q @ k.mT),
-        "Your scores are not divided by the root of H: the wider the head, the louder"
-        " they are, until the softmax picks one key and is deaf to all others.",
+# Mistakes with queries, keys and mask, whatever is made of the weights
+WEIGHTS_MISTAKES = {
+    **build_into(
+        SCORE_MISTAKES | SWAPPED_MISTAKES,
+        lambda mistake: lambda q, k: mistake(q, k, masked_softmax),
     ),
-    "divided by H": (
-        lambda q, k: masked_softmax(q @ k.mT / k.size(-1)),
-        "You divided by H. A sum of H random products grows like the *root* of H.",
-    ),
-    "scaled after softmax": (
-        lambda q, k: masked_softmax(q @ k.mT) / root_of_head_size(k),
-        "You divided the weights, so a row no longer sums to one. Divide the scores.",
-    ),
-    "wrong axis": (
-        lambda q, k: (
-            (q @ k.mT / root_of_head_size(k))
-            .masked_fill(future_mask(q @ k.mT), -torch.inf)
-            .softmax(dim=-2)
-        ),
-        "Your columns sum to one. Each *query* has one whole to share out: the keys run"
-        " along dim=-1.",
-    ),
-    "queries and keys swapped": (
-        lambda q, k: masked_softmax(k @ q.mT / root_of_head_size(k)),
-        "Queries and keys are swapped: row t must belong to the query of position t.",
-    ),
-    "no mask": (
-        lambda q, k: (q @ k.mT / root_of_head_size(k)).softmax(dim=-1),
-        "Nothing is masked: row 0 looks at positions that are not written yet.",
-    ),
-    "mask inverted": (
-        lambda q, k: mistake_softmax_over_the_future(q @ k.mT / root_of_head_size(k)),
-        "Your mask is inverted: it hides the past and leaves the future.",
-    ),
-    "mask after softmax": (
-        lambda q, k: (q @ k.mT / root_of_head_size(k)).softmax(dim=-1).tril(),
-        "You masked after the softmax: the future took its share first, so your rows do"
-        " not sum to one.",
-    ),
-    "diagonal masked": (
-        lambda q, k: mistake_softmax_without_itself(q @ k.mT / root_of_head_size(k)),
-        "You also masked the diagonal: row 0 has nobody left to look at, and a softmax"
-        " of nothing is NaN. Use `triu(1)`.",
-    ),
-    "finite mask value": (
-        lambda q, k: mistake_softmax_with_finite_mask(q @ k.mT / root_of_head_size(k)),
-        "Your mask is a finite number. Loud scores get past it: only -inf is certain.",
+    **build_into(
+        MASKED_SOFTMAX_MISTAKES,
+        lambda mistake: lambda q, k: mistake(scaled_scores(q, k)),
     ),
 }
 
 attention_weights = Exercise(
     solution=reference_attention_weights,
     inputs=attention_weights_inputs,
-    mistakes=SCORE_MISTAKES,
+    mistakes={
+        **WEIGHTS_MISTAKES,
+        "overflow": (
+            lambda q, k: mistake_overflowing_softmax(
+                scaled_scores(q, k).masked_fill(future_mask(q @ k.mT), -torch.inf)
+            ),
+            OVERFLOW_MESSAGE,
+        ),
+        "no softmax": (
+            lambda q, k: scaled_scores(q, k).masked_fill(
+                future_mask(q @ k.mT), -torch.inf
+            ),
+            "Those are scores. A softmax over each row makes weights of them.",
+        ),
+    },
     praise="scaled, causal, and one whole to share in each row.",
     part="attention_weights",
+    tolerance=1e-4,  # what float32 leaves of large scores
 )
 
 
@@ -144,34 +108,14 @@ head = Exercise(
             "You divided by the root of the model's width C. The dot product runs over"
             " the head size H: `key.size(1)`.",
         ),
-        "no root": (
-            lambda x, query, key, value: head_output_with_divisor(
-                1.0, x, query, key, value
-            ),
-            "Your scores are not divided by the root of H.",
-        ),
-        "scaled by length": (
-            lambda x, query, key, value: head_output_with_divisor(
-                x.size(1) ** 0.5, x, query, key, value
-            ),
-            "You divided by the root of T. How loud a score is depends on the head size"
-            " H, not on the length of the text.",
-        ),
         "keys handed over": (
             lambda x, query, key, value: reference_head(x, query, key, key),
             "You mixed keys. The key is the label on the spine, the value is the book:"
             " mix `x @ value`.",
         ),
-        "queries as keys": (
-            lambda x, query, key, value: reference_head(x, query, query, value),
-            "Your scores are queries against queries: the keys are never used.",
-        ),
-        "no mask": (
-            lambda x, query, key, value: (
-                ((x @ query) @ (x @ key).mT / key.size(1) ** 0.5).softmax(-1)
-                @ (x @ value)
-            ),
-            "Nothing is masked: position 0 mixes in the future.",
+        "queries handed over": (
+            lambda x, query, key, value: reference_head(x, query, key, query),
+            "You mixed queries. A query only asks: mix `x @ value`.",
         ),
         "unsoftmaxed": (
             lambda x, query, key, value: (
@@ -179,38 +123,78 @@ head = Exercise(
             ),
             "Your scores were never made into shares: softmax is missing.",
         ),
+        "weights given back": (
+            lambda x, query, key, value: reference_attention_weights(
+                x @ query, x @ key
+            ),
+            "Those are the weights (B, T, T). Mix the values with them: `weights @ v`.",
+        ),
+        **build_into(
+            WEIGHTS_MISTAKES,
+            lambda weights: (
+                lambda x, query, key, value: weights(x @ query, x @ key) @ (x @ value)
+            ),
+        ),
     },
     praise="a head: three tables, one softmax, no future.",
 )
 
 
 class ShiftedModel(nn.Module):
-    """A model that answers with the logits of the id `offset` later; 0 is causal."""
+    """A model that looks at the id `offset` later, which is causal only for 0.
+
+    With `only_first` nothing but position 0 looks ahead.
+    """
 
     context, vocab_size = None, 4
 
-    def __init__(self, offset: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self, offset: int, dropout: float = 0.0, only_first: bool = False
+    ) -> None:
         super().__init__()
-        self.offset = offset
+        self.offset, self.only_first = offset, only_first
         generator = torch.Generator().manual_seed(offset)
         self.logits = nn.Parameter(torch.randn(4, 4, generator=generator).tril())
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B, T) -> (B, T, V)"""
-        return self.dropout(self.logits[ids.roll(-self.offset, dims=1)])
+        seen = ids.roll(-self.offset, dims=1)
+        if self.only_first:
+            seen = torch.cat([seen[:, :1], ids[:, 1:]], dim=1)
+        return self.dropout(self.logits[seen])
+
+
+class LoweringModel(nn.Module):
+    """A model whose logits fall where the next id is any but 0."""
+
+    context, vocab_size = None, 4
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(B, T) -> (B, T, V)"""
+        next_ids = torch.cat([ids[:, 1:], torch.zeros_like(ids[:, :1])], dim=1)
+        return -(next_ids > 0).float()[..., None].expand(-1, -1, self.vocab_size)
 
 
 def future_leak_inputs() -> list[tuple]:
-    """Two causal models, one with dropout, and two that see the future."""
+    """Two causal models, one with dropout, and four that see the future."""
     ids = torch.tensor([[0, 1, 2, 3, 0, 2], [3, 3, 1, 0, 2, 1]])
     models = [
         ShiftedModel(0),
+        ShiftedModel(0, dropout=0.5).eval(),
         ShiftedModel(0, dropout=0.5),
         ShiftedModel(1),
         ShiftedModel(3),
+        ShiftedModel(1, only_first=True),
     ]
-    return [(model, ids) for model in models]
+    lowered = (LoweringModel(), torch.zeros_like(ids))
+    return [*((model, ids) for model in models), lowered]
+
+
+def observe_leak(leak: float, arguments: tuple) -> dict[str, bool]:
+    """Whether a leak is found: how large it is depends on the ids that were tried."""
+    observe = observe_mode("the test finds a leak")
+    return observe(bool(leak > 1e-6), arguments)
 
 
 def largest_change(
@@ -232,55 +216,53 @@ def largest_change(
     return largest
 
 
-def reference_future_leak(model: nn.Module, ids: Tensor) -> float:
-    """Solution: no dropout, each position in turn, all logits before it."""
+def leak_in_evaluation(
+    model: nn.Module, ids: Tensor, measure: Callable[..., float] = largest_change
+) -> float:
+    """A leak as `measure` finds it, without dropout, in the model's own mode after."""
     was_training = model.training
-    leak = largest_change(model.eval(), ids)
+    leak = measure(model.eval(), ids)
     model.train(was_training)
     return leak
 
 
-def mistake_leak_with_dropout(model: nn.Module, ids: Tensor) -> float:
-    """Mistake: dropout is on, which looks like a leak."""
-    model.train()
-    return largest_change(model, ids)
+def reference_future_leak(model: nn.Module, ids: Tensor) -> float:
+    """Solution: no dropout, each position in turn, all logits before it."""
+    return leak_in_evaluation(model, ids)
 
 
-def mistake_leak_of_own_position(model: nn.Module, ids: Tensor) -> float:
-    """Mistake: the changed position's own logits are compared, too."""
-    model.eval()
-    return largest_change(model, ids, extra=1)
-
-
-def mistake_leak_to_neighbour_only(model: nn.Module, ids: Tensor) -> float:
-    """Mistake: only the position just before the change is compared."""
-    model.eval()
-    return largest_change(model, ids, first=10**6)
-
-
-def mistake_leak_without_abs(model: nn.Module, ids: Tensor) -> float:
-    """Mistake: changes downwards do not count."""
-    model.eval()
-    return largest_change(model, ids, absolute=False)
-
-
-def mistake_leak_without_change(model: nn.Module, ids: Tensor) -> float:
-    """Mistake: nothing is changed, so nothing can move."""
-    model.eval()
-    return largest_change(model, ids, step=0)
-
-
-def mistake_leak_of_last_id_only(model: nn.Module, ids: Tensor) -> float:
-    """Mistake: only the last character is changed."""
-    model.eval()
+def change_of_last_id(model: nn.Module, ids: Tensor) -> float:
+    """The largest change of logits before the last id when that one changes."""
     changed_ids = ids.clone()
     changed_ids[:, -1] = (ids[:, -1] + 1) % model.vocab_size
     return (model(changed_ids) - model(ids))[:, :-1].abs().max().item()
 
 
+def change_of_followers(model: nn.Module, ids: Tensor, first: int = 1) -> float:
+    """The largest change of logits t, t + 1, … when id t changes, from `first` on."""
+    logits, changes = model(ids), []
+    for t in range(first, ids.size(1)):
+        changed_ids = ids.clone()
+        changed_ids[:, t] = (ids[:, t] + 1) % model.vocab_size
+        changes.append((model(changed_ids) - logits)[:, t:].abs().max().item())
+    return max(changes)
+
+
+FOLLOWERS_MESSAGE = (
+    "Your test finds leaks in causal models, and misses some in models that see the"
+    " future. What comes *before* the change must not react: `[:, :t]`."
+)
+
+
+def mistake_leak_with_dropout(model: nn.Module, ids: Tensor) -> float:
+    """Mistake: dropout is on in a model that came in training mode."""
+    return largest_change(model, ids)
+
+
 future_leak = Exercise(
     solution=reference_future_leak,
     inputs=future_leak_inputs,
+    observe=observe_leak,
     mistakes={
         "dropout left on": (
             mistake_leak_with_dropout,
@@ -288,27 +270,52 @@ future_leak = Exercise(
             " was dropped. Call `model.eval()` first.",
         ),
         "own position": (
-            mistake_leak_of_own_position,
-            "You also compare the position that you changed. It may react; only what"
-            " comes *before* it must not: `[:, :t]`.",
+            lambda model, ids: leak_in_evaluation(
+                model, ids, partial(largest_change, extra=1)
+            ),
+            "Even a causal model without dropout leaks in your test. Do you compare the"
+            " position that you changed, or later ones? They may react; only what comes"
+            " *before* must not: `[:, :t]`.",
+        ),
+        "what follows": (
+            lambda model, ids: leak_in_evaluation(model, ids, change_of_followers),
+            FOLLOWERS_MESSAGE,
+        ),
+        "what follows, from 0 on": (
+            lambda model, ids: leak_in_evaluation(
+                model, ids, partial(change_of_followers, first=0)
+            ),
+            FOLLOWERS_MESSAGE,
         ),
         "only the neighbour": (
-            mistake_leak_to_neighbour_only,
-            "You compare only the position just before the change. A model may peek"
-            " three places ahead: compare all of `[:, :t]`.",
+            lambda model, ids: leak_in_evaluation(
+                model, ids, partial(largest_change, first=10**6)
+            ),
+            "Your test misses a model that peeks three places ahead. Do you compare all"
+            " that comes before the change, `[:, :t]`?",
         ),
         "signed": (
-            mistake_leak_without_abs,
-            "A logit may move down as well as up: take `abs()` before `max()`.",
+            lambda model, ids: leak_in_evaluation(
+                model, ids, partial(largest_change, absolute=False)
+            ),
+            "Your test misses a model whose logits only fall. A logit may move down as"
+            " well as up: is there an `abs()` before `max()`? And are the changed ids"
+            " others for certain?",
         ),
-        "nothing changed": (
-            mistake_leak_without_change,
-            "Your changed ids are the old ids, so every model passes.",
+        "nothing found": (
+            lambda model, ids: leak_in_evaluation(
+                model, ids, partial(largest_change, step=0)
+            ),
+            "Every model passes your test, though some see the future. Are the changed"
+            " ids really others, in a copy (`clone`), and is the largest change what"
+            " you give back?",
         ),
         "only the last": (
-            mistake_leak_of_last_id_only,
-            "You changed only the last character. Change each position in turn.",
+            lambda model, ids: leak_in_evaluation(model, ids, change_of_last_id),
+            "Your test misses a model in which only position 0 looks ahead. Do you"
+            " change each position in turn, and keep the largest change of all?",
         ),
+        **mode_mistakes(reference_future_leak),
     },
     praise="no model can peek past this test.",
     part="future_leak",

@@ -4,34 +4,31 @@ import torch
 from torch import Tensor
 
 from gpt_lib.check.exercise import Exercise
-
-
-def future_mask(T: int) -> Tensor:
-    """True where a row would look ahead, (T, T)."""
-    return torch.ones(T, T, dtype=torch.bool).triu(1)
+from gpt_lib.check.shared_mistakes import (
+    MASKED_SOFTMAX_MISTAKES,
+    OVERFLOW_MESSAGE,
+    build_into,
+    future_mask,
+    masked_softmax,
+    mistake_overflowing_softmax,
+)
 
 
 def reference_causal_softmax(scores: Tensor) -> Tensor:
     """Solution: mask the future, then a softmax over each row."""
-    future = future_mask(scores.size(-1)).to(scores.device)
-    return scores.masked_fill(future, -torch.inf).softmax(dim=-1)
-
-
-def softmax_with_wrong_mask(
-    mask: Tensor, scores: Tensor, value: float = -torch.inf
-) -> Tensor:
-    """Softmax of scores (..., T, T) after `value` was put where `mask` is True."""
-    return scores.masked_fill(mask.to(scores.device), value).softmax(dim=-1)
+    return masked_softmax(scores)
 
 
 def causal_softmax_inputs() -> list[tuple]:
-    """Scores to follow by hand, a batch of them, and large ones."""
+    """Scores to follow by hand, a batch of them, and some of very different size."""
     generator = torch.Generator().manual_seed(0)
-    large = torch.tensor([[0.0, 90.0, 9.0], [0.0, 0.0, 80.0], [5.0, 60.0, 62.0]])
+    large = [[0.0, 90.0, 9.0], [0.0, 0.0, 80.0], [5.0, 60.0, 62.0]]
+    larger = [[-200.0, 0.0, 5.0], [150.0, 148.0, 0.0], [-200.0, -201.0, -199.0]]
     return [
         (torch.tensor([[0.0, 1.0, 2.0], [1.0, 0.0, 3.0], [2.0, 1.0, 0.0]]),),
         (torch.randn(2, 4, 4, generator=generator),),
-        (large,),
+        (torch.tensor(large),),
+        (torch.tensor(larger),),
     ]
 
 
@@ -39,53 +36,21 @@ causal_softmax = Exercise(
     solution=reference_causal_softmax,
     inputs=causal_softmax_inputs,
     mistakes={
-        "no mask": (
-            lambda scores: scores.softmax(dim=-1),
-            "Nothing is masked: row 0 looks at positions that are not written yet.",
-        ),
-        "wrong axis": (
-            lambda scores: scores.masked_fill(
-                future_mask(scores.size(-1)), -torch.inf
-            ).softmax(dim=-2),
-            "Your columns sum to one. The row is the position that looks, and it has"
-            " one whole to share out: softmax over dim=-1.",
-        ),
-        "mask inverted": (
-            lambda scores: softmax_with_wrong_mask(
-                ~future_mask(scores.size(-1)), scores
+        **MASKED_SOFTMAX_MISTAKES,
+        "overflow": (
+            lambda scores: mistake_overflowing_softmax(
+                scores.masked_fill(future_mask(scores), -torch.inf)
             ),
-            "Your mask is inverted: it hides the past and leaves the future. Fill where"
-            " `triu(1)` is True.",
+            OVERFLOW_MESSAGE,
         ),
-        "mask after softmax": (
-            lambda scores: scores.softmax(dim=-1).tril(),
-            "You masked after the softmax: the future took its share first, so your"
-            " rows no longer sum to one. Mask the scores.",
-        ),
-        "diagonal masked": (
-            lambda scores: softmax_with_wrong_mask(
-                future_mask(scores.size(-1)).mT.logical_not(), scores
-            ),
-            "You also masked the diagonal (`triu(0)`): a position may look at itself."
-            " Row 0 has nowhere else to look, and a softmax of nothing is NaN.",
-        ),
-        "finite mask value": (
-            lambda scores: softmax_with_wrong_mask(
-                future_mask(scores.size(-1)), scores, -10.0
-            ),
-            "Your mask is a finite number such as -10. Where scores are low as well,"
-            " the future gets through. Only -inf is zero for certain.",
-        ),
-        "masked with zero": (
-            lambda scores: softmax_with_wrong_mask(
-                future_mask(scores.size(-1)), scores, 0.0
-            ),
-            "You set the future's scores to 0, and e⁰ is 1: a weight like any other."
-            " Use -inf.",
+        "logarithm": (
+            lambda scores: masked_softmax(scores).log(),
+            "Those are logarithms of the weights: `softmax`, not `log_softmax`.",
         ),
     },
     praise="no weight on the future, and one whole to share in each row.",
     part="causal_softmax",
+    tolerance=1e-4,  # what float32 leaves of large scores
 )
 
 
@@ -126,6 +91,10 @@ past_mean = Exercise(
             "You averaged the future: position t sees t, t + 1, … Use `tril`, the lower"
             " left triangle.",
         ),
+        "divided by t": (
+            lambda x: x.cumsum(dim=-2) / torch.arange(x.size(-2))[:, None],
+            "You divided row t by t, and row 0 by 0. It has seen t + 1 rows.",
+        ),
         "without itself": (
             mistake_mean_without_itself,
             "Position t leaves itself out: the mean runs over 0 … t, t included.",
@@ -147,13 +116,18 @@ def distances(T: int) -> Tensor:
     return (positions[:, None] - positions).float()
 
 
+def fading_scores(x: Tensor, fade: float) -> Tensor:
+    """Scores that fall with the distance, (T, T)."""
+    return -fade * distances(x.size(1))
+
+
 def reference_fading_mean(x: Tensor, fade: float) -> Tensor:
     """Solution: scores fall with the distance."""
-    return reference_causal_softmax(-fade * distances(x.size(1))) @ x
+    return reference_causal_softmax(fading_scores(x, fade)) @ x
 
 
-def mistake_fading_mean_with_future(x: Tensor, fade: float) -> Tensor:
-    """Mistake: the future is not masked."""
+def mistake_distances_without_sign(x: Tensor, fade: float) -> Tensor:
+    """Mistake: the future is not masked, and fades as the past does."""
     return (-fade * distances(x.size(1)).abs()).softmax(-1) @ x
 
 
@@ -174,13 +148,22 @@ fading_mean = Exercise(
             lambda x, fade: reference_fading_mean(x, 0.0),
             "That is the plain mean: `fade` has no effect.",
         ),
-        "unmasked": (
-            mistake_fading_mean_with_future,
-            "The future takes part: mask it before the softmax.",
+        "both sides": (
+            mistake_distances_without_sign,
+            "The future takes part, and fades as the past does: mask it before the"
+            " softmax.",
+        ),
+        "no softmax": (
+            lambda x, fade: fading_scores(x, fade).tril() @ x,
+            "Those are scores, not weights. A softmax makes weights of them.",
         ),
         "weights, not scores": (
             lambda x, fade: (torch.exp(-fade * distances(x.size(1))).tril()) @ x,
             "Your weights fade, but a row no longer sums to one: use softmax.",
+        ),
+        **build_into(
+            MASKED_SOFTMAX_MISTAKES,
+            lambda weights: lambda x, fade: weights(fading_scores(x, fade)) @ x,
         ),
     },
     praise="near is loud, far is faint, and with fade 0 it is the mean.",

@@ -23,6 +23,11 @@ class Extension(NamedTuple):
     beam: Beam
     new: float
 
+    @property
+    def before(self) -> float:
+        """The beam's sum before that id."""
+        return self.beam.log_probability - self.new
+
 
 def all_extensions(
     model: nn.Module,
@@ -90,6 +95,17 @@ def mistake_sum_not_carried(
     return select_top_beams(candidates, count)
 
 
+def mistake_sums_multiplied(
+    model: nn.Module, ids: Tensor, beams: list[Beam], count: int
+) -> list[Beam]:
+    """Mistake: a beam's sum is multiplied by the new log-probability."""
+    candidates = [
+        each._replace(beam=each.beam._replace(log_probability=each.before * each.new))
+        for each in all_extensions(model, ids, beams)
+    ]
+    return select_top_beams(candidates, count)
+
+
 def extend_beams_inputs() -> list[tuple]:
     """The first round, a later one with two beams, and one beyond the context."""
     model, start = ToyModel(4, context=3, dropout=0.0, scale=2.0), torch.tensor([1, 2])
@@ -100,14 +116,6 @@ def extend_beams_inputs() -> list[tuple]:
         (model, start, two, 3),
         (model, torch.tensor([0]), four, 4),
     ]
-
-
-def observe_pairs(
-    function: Callable[..., list[Beam]], args: tuple
-) -> list[tuple] | None:
-    """The result as plain pairs, whatever kind of beam it is made of."""
-    beams = function(*args)
-    return None if beams is None else [tuple(beam) for beam in beams]
 
 
 extend_beams = Exercise(
@@ -161,6 +169,24 @@ extend_beams = Exercise(
             mistake_new_id_in_front,
             "The new id comes *after* the others of its beam.",
         ),
+        "all of them": (
+            lambda model, ids, beams, count: reference_extend_beams(
+                model, ids, beams, len(beams) * model.vocab_size
+            ),
+            "You gave back all candidates. Only the `count` likeliest go on.",
+        ),
+        "sums multiplied": (
+            mistake_sums_multiplied,
+            "You multiplied log-probabilities. Probabilities are multiplied; their"
+            " logarithms are *added*.",
+        ),
+        "prompt repeated": (
+            lambda model, ids, beams, count: [
+                beam._replace(ids=(*ids.tolist(), *beam.ids))
+                for beam in reference_extend_beams(model, ids, beams, count)
+            ],
+            "Your beams repeat the prompt: a beam's ids are those after it.",
+        ),
         "one too few": (
             lambda model, ids, beams, count: reference_extend_beams(
                 model, ids, beams, count - 1
@@ -170,5 +196,4 @@ extend_beams = Exercise(
     },
     praise="every beam with every id, and the best of them all.",
     part="extend_beams",
-    observe=observe_pairs,
 )

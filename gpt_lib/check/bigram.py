@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from gpt_lib.check.exercise import Exercise
+from gpt_lib.check.shared_mistakes import OVERFLOW_MESSAGE, mistake_overflowing_softmax
 
 
 def reference_bigram_counts(ids: Tensor, vocab_size: int) -> Tensor:
@@ -48,6 +49,17 @@ bigram_counts = Exercise(
             mistake_count_as_ring,
             "You also counted the last character before the first, as `roll` does. The"
             " text is no ring.",
+        ),
+        "both ways": (
+            lambda ids, vocab_size: (
+                reference_bigram_counts(ids, vocab_size)
+                + reference_bigram_counts(ids, vocab_size).T
+            ),
+            "You counted each pair in both directions. Only what comes *after* counts.",
+        ),
+        "from one": (
+            lambda ids, vocab_size: reference_bigram_counts(ids, vocab_size) + 1,
+            "Your counts begin at one. Those of pairs that never occur are 0.",
         ),
         "itself": (
             lambda ids, vocab_size: torch.diag(ids.bincount(minlength=vocab_size)),
@@ -92,6 +104,15 @@ bigram_probabilities = Exercise(
             "Pairs that never occurred have probability 0: one of them in the hidden"
             " part makes the loss infinite. Use `add`.",
         ),
+        "not divided": (
+            lambda counts, add=1.0: counts + add,
+            "Those are counts. Divide each row by its sum.",
+        ),
+        "divided by the plain sum": (
+            lambda counts, add=1.0: (counts + add) / counts.sum(1, keepdim=True),
+            "You divided by the sum of the counts before `add`: a row then sums to more"
+            " than one.",
+        ),
         "smoothed too late": (
             lambda counts, add=1.0: counts / counts.sum(1, keepdim=True) + add,
             "You added after dividing, so the rows no longer sum to one.",
@@ -108,9 +129,10 @@ def reference_softmax(logits: Tensor) -> Tensor:
     return exponentials / exponentials.sum(dim=-1, keepdim=True)
 
 
-def mistake_overflowing_softmax(logits: Tensor) -> Tensor:
-    """Mistake: the exponential of a large logit is infinite, and the result NaN."""
-    return logits.exp() / logits.exp().sum(dim=-1, keepdim=True)
+def mistake_shifted_by_one_number(logits: Tensor) -> Tensor:
+    """Mistake: the largest logit of all rows is subtracted from each."""
+    exponentials = (logits - logits.max()).exp()
+    return exponentials / exponentials.sum(dim=-1, keepdim=True)
 
 
 softmax = Exercise(
@@ -123,8 +145,17 @@ softmax = Exercise(
     mistakes={
         "overflow": (
             mistake_overflowing_softmax,
-            "Right on paper, but e¹⁰⁰⁰ is infinite to a computer, and inf / inf is NaN."
-            " Subtract the largest logit of the row first; the result stays the same.",
+            OVERFLOW_MESSAGE,
+        ),
+        "shifted by one number": (
+            mistake_shifted_by_one_number,
+            "You subtract the largest logit of the whole table. A row that is far below"
+            " it is left with nothing but zeros, and 0 / 0 is NaN: each row has a"
+            " largest one of its own.",
+        ),
+        "not divided": (
+            lambda logits: (logits - logits.amax(dim=-1, keepdim=True)).exp(),
+            "Your rows do not sum to one: divide each by its sum.",
         ),
         "wrong axis": (
             lambda logits: logits.softmax(dim=0),
@@ -147,6 +178,7 @@ softmax = Exercise(
         ),
     },
     praise="positive, summing to one in each row, and safe for large logits.",
+    tolerance=1e-4,  # what float32 leaves of a logit of 1000
 )
 
 
@@ -184,6 +216,14 @@ gradient = Exercise(
                 (logits - one_hot(targets, logits.size(1))) / len(targets)
             ),
             "p is a probability: take softmax of the logits first.",
+        ),
+        "wrong axis": (
+            lambda logits, targets: (
+                (logits.softmax(dim=0) - one_hot(targets, logits.size(1)))
+                / len(targets)
+            ),
+            "Your softmax runs over the N rows. Each row has one of its own, over its V"
+            " logits: dim=1.",
         ),
         "only p": (
             lambda logits, targets: logits.softmax(dim=1) / len(targets),
@@ -265,6 +305,14 @@ softmax_with_temperature = Exercise(
             mistake_accept_negative_temperature,
             "A negative temperature makes the *unlikeliest* character the favourite."
             " Refuse it with a ValueError.",
+        ),
+        "no softmax": (
+            lambda logits, temperature=1.0: (
+                logits / temperature
+                if temperature > 0
+                else reference_softmax_with_temperature(logits, temperature)
+            ),
+            "Those are logits still: the softmax is missing.",
         ),
         "ignored": (
             lambda logits, temperature=1.0: reference_softmax_with_temperature(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -73,6 +74,13 @@ layer_norm = Exercise(
             ),
             "You did not subtract the mean.",
         ),
+        "mean square": (
+            lambda x, weight, bias, eps: (
+                x / (x.square().mean(dim=-1, keepdim=True) + eps).sqrt() * weight + bias
+            ),
+            "You divided by the root of the mean *square*, and the mean is still there:"
+            " that is RMSNorm (lesson 13). Subtract the mean first.",
+        ),
         "no weight and bias": (
             lambda x, weight, bias, eps: (
                 subtract_mean(x) / (standard_deviation(x).square() + eps).sqrt()
@@ -93,8 +101,8 @@ layer_norm = Exercise(
             lambda x, weight, bias, eps: reference_layer_norm(
                 x, weight, bias, eps, dim=-2
             ),
-            "You normed over time: each position is normed on its own, over its C"
-            " features, dim=-1.",
+            "You normed over the wrong dimension: each position is normed on its own,"
+            " over its C features, dim=-1.",
         ),
         "divided by variance": (
             lambda x, weight, bias, eps: (
@@ -178,6 +186,16 @@ block = Exercise(
             "Both parts read the old stream. The MLP should think about what the"
             " attention has just added.",
         ),
+        "only the attention": (
+            lambda x, attention, mlp, attention_norm, mlp_norm: (
+                x + attention(attention_norm(x))
+            ),
+            "The MLP is never called, or what it gives is not used.",
+        ),
+        "only the MLP": (
+            lambda x, attention, mlp, attention_norm, mlp_norm: x + mlp(mlp_norm(x)),
+            "The attention is never called, or what it gives is not used.",
+        ),
         "no norms": (
             lambda x, attention, mlp, attention_norm, mlp_norm: (lambda a: a + mlp(a))(
                 x + attention(x)
@@ -202,18 +220,70 @@ def reference_dropout(x: Tensor, p: float, training: bool) -> Tensor:
     return x * (torch.rand_like(x) >= p) / (1 - p)
 
 
+def observe_dropout(result: Tensor, arguments: tuple) -> dict[str, Any]:
+    """What makes a result a dropout of x (rows, columns), whatever numbers were drawn.
+
+    The fraction that is dropped is rounded: for 4,000 draws it is right for certain.
+    """
+    x = arguments[0]
+    dropped = result == 0
+    left = (result / x)[~dropped]
+    return {
+        "only some rows are dropped, and whole": are_only_some(dropped.all(dim=1)),
+        "only some columns are dropped, and whole": are_only_some(dropped.all(dim=0)),
+        "the fraction that is dropped": round(dropped.double().mean().item(), 1),
+        "the factor of the others": (
+            [left.min().item(), left.max().item()] if len(left) else []
+        ),
+    }
+
+
+def are_only_some(flags: Tensor) -> bool:
+    """Whether some flags are True, and others are not."""
+    return bool(flags.any()) and not bool(flags.all())
+
+
+def dropout_inputs() -> list[tuple]:
+    """Many numbers, none of them 0, in training and in evaluation."""
+    x = torch.arange(1.0, 4001.0).view(80, 50)
+    return [(x, 0.3, True), (x, 0.3, False), (x, 0.8, True), (x[:2, :3], 0.0, True)]
+
+
 dropout = Exercise(
     solution=reference_dropout,
-    inputs=lambda: [
-        (torch.arange(1.0, 41.0).view(5, 8), 0.3, True),
-        (torch.arange(1.0, 41.0).view(5, 8), 0.3, False),
-        (torch.arange(1.0, 7.0), 0.0, True),
-    ],
+    inputs=dropout_inputs,
+    observe=observe_dropout,
     mistakes={
         "dropout left on": (
             lambda x, p, training: reference_dropout(x, p, True),
             "You drop outside training as well: the model would be judged, and would"
             " write, with holes in it.",
+        ),
+        "never": (
+            lambda x, p, training: x,
+            "No number is 0 after your dropout, not even in training.",
+        ),
+        "training inverted": (
+            lambda x, p, training: reference_dropout(x, p, not training),
+            "You drop in evaluation, and not in training: it is the other way round.",
+        ),
+        "kept with probability p": (
+            lambda x, p, training: (
+                x * (torch.rand_like(x) < p) / max(p, 1e-9) if training else x
+            ),
+            "You kept the share p. p is the chance to be *dropped*.",
+        ),
+        "whole rows": (
+            lambda x, p, training: (
+                x * (torch.rand_like(x[..., :1]) >= p) / (1 - p) if training else x
+            ),
+            "You dropped whole rows: each single number has its own draw.",
+        ),
+        "whole columns": (
+            lambda x, p, training: (
+                x * (torch.rand_like(x[0]) >= p) / (1 - p) if training else x
+            ),
+            "You dropped whole columns: each single number has its own draw.",
         ),
         "not scaled": (
             lambda x, p, training: (
@@ -229,17 +299,17 @@ dropout = Exercise(
             "You scaled in evaluation instead of in training. It evens out, but PyTorch"
             " and everybody since scale in training, so that evaluation is untouched.",
         ),
-        "kept with probability p": (
+        "multiplied": (
             lambda x, p, training: (
-                x * (torch.rand_like(x) < p) / max(p, 1e-9) if training else x
+                x * (torch.rand_like(x) >= p) * (1 - p) if training else x
             ),
-            "You kept the share p. p is the chance to be *dropped*.",
+            "You multiplied by 1 − p, so what is left gets smaller still. Divide.",
         ),
-        "whole rows": (
+        "root": (
             lambda x, p, training: (
-                x * (torch.rand_like(x[..., :1]) >= p) / (1 - p) if training else x
+                x * (torch.rand_like(x) >= p) / (1 - p) ** 0.5 if training else x
             ),
-            "You dropped whole rows: each single number has its own draw.",
+            "You divided by the root of 1 − p. Divide by 1 − p: the *mean* shall stay.",
         ),
     },
     praise="holes in training, none otherwise, and the same mean.",
@@ -264,6 +334,10 @@ gelu = Exercise(
             lambda x: x * torch.sigmoid(x),
             "That is x · sigmoid(x), known as SiLU. GELU uses the normal distribution.",
         ),
+        "not halved": (
+            lambda x: x * (1 + torch.erf(x / math.sqrt(2))),
+            "1 + erf goes from 0 to 2, and a chance from 0 to 1: divide by 2.",
+        ),
         "no root": (
             lambda x: x * (1 + torch.erf(x)) / 2,
             "`erf` belongs to a narrower bell: divide x by √2 inside it.",
@@ -282,5 +356,4 @@ gelu = Exercise(
         ),
     },
     praise="round, and equal to PyTorch's.",
-    tolerance=1e-6,
 )

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from gpt_lib.check.exercise import Exercise
+from gpt_lib.check.shared_mistakes import SCORE_MISTAKES, build_into
 
 
 def reference_attend(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -19,11 +20,16 @@ def mistake_mask_of_a_whole_text(query: Tensor, keys: Tensor, values: Tensor) ->
     return scores.masked_fill(future, -torch.inf).softmax(dim=-1) @ values
 
 
+def plain_softmax(scores: Tensor) -> Tensor:
+    """A softmax over the keys, none of which is masked."""
+    return scores.softmax(dim=-1)
+
+
 def attend_inputs() -> list[tuple[Tensor, Tensor, Tensor]]:
     """A new query, and keys and values of three lengths."""
     generator = torch.Generator().manual_seed(3)
     return [
-        tuple(torch.randn(2, n, 4, generator=generator) for n in (1, length, length))
+        tuple(torch.randn(2, n, 5, generator=generator) for n in (1, length, length))
         for length in (1, 3, 6)
     ]
 
@@ -37,9 +43,25 @@ attend = Exercise(
             "You masked the future, and the mask of a single row leaves the first key"
             " only. All keys are in the past: no mask.",
         ),
-        "no root": (
-            lambda q, k, v: (q @ k.mT).softmax(dim=-1) @ v,
-            "The scores are not divided by √H (lesson 05).",
+        **build_into(
+            SCORE_MISTAKES,
+            lambda mistake: lambda q, k, v: mistake(q, k, plain_softmax) @ v,
+        ),
+        "no softmax": (
+            lambda q, k, v: (q @ k.mT / k.size(-1) ** 0.5) @ v,
+            "Your scores were never made into weights: softmax is missing.",
+        ),
+        "not divided by the sum": (
+            lambda q, k, v: (q @ k.mT / k.size(-1) ** 0.5).exp() @ v,
+            "The exponentials of your scores do not sum to 1: divide by their sum.",
+        ),
+        "weights given back": (
+            lambda q, k, v: (q @ k.mT / k.size(-1) ** 0.5).softmax(dim=-1),
+            "Those are the weights (N, 1, T). Mix the values with them: `@ values`.",
+        ),
+        "plain mean": (
+            lambda q, k, v: v.mean(dim=1, keepdim=True),
+            "That is the mean of all values: the query has no say.",
         ),
         "wrong axis": (
             lambda q, k, v: (q @ k.mT / k.size(-1) ** 0.5).softmax(dim=-2) @ v,
@@ -72,7 +94,7 @@ def reference_cache_bytes(
 
 cache_bytes = Exercise(
     solution=reference_cache_bytes,
-    inputs=lambda: [(6, 4, 32, 128, 1), (32, 32, 128, 4096, 16), (1, 1, 1, 1, 1)],
+    inputs=lambda: [(6, 4, 32, 100, 1), (32, 16, 96, 4000, 5), (1, 1, 1, 1, 1)],
     mistakes={
         "keys only": (
             lambda *shape: reference_cache_bytes(*shape) // 2,
@@ -82,7 +104,12 @@ cache_bytes = Exercise(
             lambda *shape: 2 * reference_cache_bytes(*shape),
             "That is float32; float16 has two bytes.",
         ),
-        "bigram_embedding": (
+        "a quarter": (
+            lambda *shape: reference_cache_bytes(*shape) // 4,
+            "A quarter of it: keys *and* values are cached, and a number in float16 has"
+            " two bytes.",
+        ),
+        "a number for each pair": (
             lambda depth, heads, head_size, context, rows: (
                 reference_cache_bytes(depth, heads, head_size, context, rows) * context
             ),
@@ -124,6 +151,7 @@ cached_prefix_length = Exercise(
     inputs=lambda: [
         ([1, 2, 3], [1, 2, 3, 4]),
         ([1, 2, 3], [1, 2, 3]),
+        ([1, 2], [1, 2, 3, 4, 5]),
         ([1, 2, 3, 4], [1, 9, 3, 4, 5]),
         ([1, 2, 3, 4, 5], [1, 2]),
         ([2, 3, 4], [3, 4, 5]),

@@ -42,8 +42,8 @@ header_tensor_names = Exercise(
     mistakes={
         "big-endian": (
             lambda data: reference_header_tensor_names(data, "big"),
-            "Your length is enormous: the eight bytes are little-endian, the smallest"
-            " first.",
+            "You read beyond the header, into the numbers behind it. Its length is in"
+            " the first eight bytes, and those are little-endian: the smallest first.",
         ),
         "from the start": (
             lambda data: reference_header_tensor_names(data, start=0),
@@ -63,6 +63,7 @@ header_tensor_names = Exercise(
         ),
     },
     praise="a file format, read by hand.",
+    errors={"big-endian": "Extra data|invalid start byte", "from the start": "utf-32"},
 )
 
 
@@ -95,13 +96,22 @@ class FailingDisk:
         """Give a file another name; a file of that name is replaced."""
         if not self.has_power():
             raise PowerCutError
-        self.files[new] = self.files.pop(old)
+        self.files[new] = self.pop(old)
 
     def delete(self, name: str) -> None:
         """Remove a file."""
         if not self.has_power():
             raise PowerCutError
-        del self.files[name]
+        self.pop(name)
+
+    def pop(self, name: str) -> str:
+        """Take a file away; a FileNotFoundError if there is none of that name."""
+        if name not in self.files:
+            files = ", ".join(map(repr, sorted(self.files)))
+            raise FileNotFoundError(
+                f"there is no file {name!r} on the disk, but {files}"
+            )
+        return self.files.pop(name)
 
 
 def after_each_cut(
@@ -132,6 +142,12 @@ def mistake_delete_old_first(disk: FailingDisk, data: str) -> None:
     disk.write("model.new", data)
     disk.delete("model")
     disk.rename("model.new", "model")
+
+
+def mistake_rename_old_over_new(disk: FailingDisk, data: str) -> None:
+    """Mistake: the two names of the rename are swapped."""
+    disk.write("model.new", data)
+    disk.rename("model", "model.new")
 
 
 def mistake_rename_old_first(disk: FailingDisk, data: str) -> None:
@@ -184,6 +200,11 @@ save_atomically = Exercise(
             "You wrote another file, and then the model in place: the second write can"
             " be cut in half. Rename instead.",
         ),
+        "renamed the wrong way": (
+            mistake_rename_old_over_new,
+            "You renamed the old model over the new one, which is gone: `rename(old,"
+            " new)` takes the name that is there first.",
+        ),
         "never renamed": (
             lambda disk, data: disk.write("model.new", data),
             "The new model is there, but under another name: `model` is still the old"
@@ -191,7 +212,7 @@ save_atomically = Exercise(
         ),
     },
     praise="the old one or the new one, at every moment.",
-    observe=after_each_cut,
+    effect=after_each_cut,
 )
 
 
@@ -201,7 +222,7 @@ def reference_steps_to_keep(
     """Solution: the best and the last two, each once."""
     measured = [step for step in losses if losses[step] is not None]
     best = sorted(measured, key=lambda step: losses[step])[:1]
-    return sorted({*best, *sorted(losses)[len(losses) - last :]})
+    return sorted({*best, *sorted(losses)[max(0, len(losses) - last) :]})
 
 
 def mistake_unmeasured_as_zero(losses: dict[int, float | None]) -> list[int]:
@@ -213,7 +234,7 @@ steps_to_keep = Exercise(
     solution=reference_steps_to_keep,
     inputs=lambda: [
         ({100: 3.1, 200: 2.4, 300: 2.6, 400: 2.7},),
-        ({400: 2.2, 100: 3.1, 300: 2.6, 200: 2.4},),  # as a disk may list them
+        ({400: 2.2, 300: 2.6, 100: 3.1, 200: 2.4},),  # as a disk may list them
         ({300: None, 100: 2.9, 200: None, 400: 2.8, 500: 3.0, 600: 3.3},),
         ({1: None},),
         ({},),
@@ -228,6 +249,10 @@ steps_to_keep = Exercise(
             lambda losses: reference_steps_to_keep(losses, last=1),
             "You keep one of the newest: if that one is damaged, a whole stretch of"
             " training is lost. Keep two.",
+        ),
+        "three of the newest": (
+            lambda losses: reference_steps_to_keep(losses, last=3),
+            "You keep three of the newest. Two are asked for, and the best.",
         ),
         "the worst": (
             lambda losses: reference_steps_to_keep(

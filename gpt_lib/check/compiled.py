@@ -37,6 +37,13 @@ break_even = Exercise(
             ),
             "What is saved is eager − compiled, not compiled − eager.",
         ),
+        "divided by zero": (
+            lambda compile_seconds, eager, compiled: (
+                compile_seconds / (eager - compiled)
+            ),
+            "Where both steps take as long, nothing is saved, and you divide by 0: such"
+            " a case never pays, `math.inf`.",
+        ),
         "never is not zero": (
             lambda compile_seconds, eager, compiled: (
                 compile_seconds / (eager - compiled) if eager > compiled else 0.0
@@ -44,5 +51,6 @@ break_even = Exercise(
             "Where nothing is saved it never pays: that is `math.inf`, not 0.",
         ),
     },
+    errors={"divided by zero": "^ZeroDivisionError"},
     praise="a compiler is bought with time, and pays back by the character.",
 )

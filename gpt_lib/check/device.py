@@ -24,11 +24,20 @@ bytes_to_gib = Exercise(
         ),
         "whole": (
             lambda size: float(size // 1024**3),
-            "`//` throws away the fraction: 1.5 GiB became 1. Divide with `/`.",
+            "The fraction is thrown away, as by `//` or `int`: 1.5 GiB became 1. Divide"
+            " with `/`, and leave it at that.",
         ),
         "MiB": (
             lambda size: size / 1024**2,
             "You divided by 1024 twice: that is MiB. Once more.",
+        ),
+        "KiB": (
+            lambda size: size / 1024,
+            "You divided by 1024 once: that is KiB. Twice more.",
+        ),
+        "bits": (
+            lambda size: 8 * size / 1024**3,
+            "You made bits of the bytes, 8 of each. GiB count bytes.",
         ),
         "upside down": (
             lambda size: 1024**3 / size,
@@ -37,7 +46,6 @@ bytes_to_gib = Exercise(
     },
     praise="so many powers of 1024, fraction kept.",
     part="bytes_to_gib",
-    tolerance=1e-9,
 )
 
 
@@ -56,9 +64,10 @@ def reference_resolve_device(requested: str | None, available: Sequence[str]) ->
 resolve_device = Exercise(
     solution=reference_resolve_device,
     inputs=lambda: [
-        (None, ["cuda", "cpu"]),
+        (None, ["cuda", "xpu", "cpu"]),
         ("", ["mps", "cpu"]),
         ("cpu", ["cuda", "cpu"]),
+        ("xpu", ["cuda", "xpu", "cpu"]),
         ("cuda", ["cpu"]),
     ],
     mistakes={
@@ -92,9 +101,15 @@ resolve_device = Exercise(
             "A request is believed although the device is missing. It will fail later,"
             " somewhere less clear: raise a ValueError here.",
         ),
+        "always the first": (
+            lambda requested, available: available[0],
+            "You always take the first: neither is a request followed, nor one for a"
+            " missing device refused.",
+        ),
     },
     praise="a request is honoured or refused, never forgotten.",
     part="resolve_device",
+    errors={"no default": "^ValueError"},
 )
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gpt_lib.check.exercise import Exercise
+from gpt_lib.check.shared_mistakes import build_into, mode_mistakes, observe_mode
 from gpt_lib.check.toys import ToyModel
 
 CutFunction = Callable[
@@ -26,7 +27,7 @@ def reference_sample_at_uniform(
 ) -> Tensor:
     """Solution: the id whose piece of the bar holds u, the likeliest piece first."""
     ranked, order = probabilities.sort(dim=-1, descending=descending, stable=True)
-    rank = (piece_index_at(ranked, u) - early).clamp(min=0)
+    rank = (piece_index_at(ranked, u) - early).clamp(0, probabilities.size(-1) - 1)
     return order.gather(-1, rank[..., None]).squeeze(-1)
 
 
@@ -34,6 +35,16 @@ def mistake_rank_not_id(probabilities: Tensor, u: Tensor | float) -> Tensor:
     """Mistake: the rank is given back, not the id that has it."""
     return piece_index_at(probabilities.sort(dim=-1, descending=True).values, u)
 
+
+def mistake_border_to_piece_before(probabilities: Tensor, u: Tensor | float) -> Tensor:
+    """Mistake: u on the border of two pieces falls on the first."""
+    ranked, order = probabilities.sort(dim=-1, descending=True, stable=True)
+    u = torch.as_tensor(u, dtype=ranked.dtype)
+    rank = (ranked.cumsum(dim=-1) < u[..., None]).sum(dim=-1)
+    return order.gather(-1, rank[..., None]).squeeze(-1)
+
+
+EIGHT_PROBABILITIES = torch.tensor([0.05, 0.2, 0.11, 0.03, 0.3, 0.02, 0.15, 0.14])
 
 sample_at_uniform = Exercise(
     solution=reference_sample_at_uniform,
@@ -43,6 +54,7 @@ sample_at_uniform = Exercise(
         (torch.tensor([0.2, 0.5, 0.3]), 0.95),
         (torch.tensor([0.1, 0.0, 0.6, 0.3, 0.0]), 0.75),
         (torch.tensor([0.25, 0.5, 0.25]), 0.5),  # an end belongs to the next piece
+        *((EIGHT_PROBABILITIES, u) for u in (0.0, 0.31, 0.55, 0.72, 0.92)),
     ],
     mistakes={
         "rank": (
@@ -65,6 +77,17 @@ sample_at_uniform = Exercise(
             ),
             "One too early: the token is the first whose end lies beyond u.",
         ),
+        "border": (
+            mistake_border_to_piece_before,
+            "A border belongs to the *next* piece: at u = 0.5 a piece that ends at 0.5"
+            " is over. Count the ends with `<=`.",
+        ),
+        "one too late": (
+            lambda probabilities, u: reference_sample_at_uniform(
+                probabilities, u, early=-1
+            ),
+            "One too late: the token is the first whose end lies beyond u.",
+        ),
         "always the likeliest": (
             lambda probabilities, u: probabilities.argmax(dim=-1),
             "u changes nothing: that is greedy.",
@@ -72,7 +95,6 @@ sample_at_uniform = Exercise(
     },
     praise="each token owns its share of the bar.",
     part="sample_at_uniform",
-    observe=lambda function, args: int(function(*args)),
 )
 
 
@@ -82,7 +104,9 @@ def reference_keep_top_p(logits: Tensor, p: float) -> Tensor:
         raise ValueError(f"top_p={p} must be above 0 and at most 1")
     if p == 1:
         return logits
-    return mask_sorted_logits(logits, lambda ranked: ranked.cumsum(-1) - ranked >= p)
+    return mask_sorted_logits(
+        logits, lambda ranked: ranked.cumsum(-1) - ranked >= p - 1e-12 * p
+    )
 
 
 def mask_sorted_logits(
@@ -90,7 +114,8 @@ def mask_sorted_logits(
 ) -> Tensor:
     """Logits with −∞ where `cut` is True of the sorted probabilities."""
     ranked, order = logits.sort(dim=-1, descending=descending, stable=True)
-    remaining = ranked.masked_fill(cut(ranked.softmax(dim=-1)), -torch.inf)
+    is_cut = cut(ranked.double().softmax(dim=-1))
+    remaining = ranked.masked_fill(is_cut, -torch.inf)
     return logits.scatter(-1, order, remaining)
 
 
@@ -104,21 +129,61 @@ def mistake_cumulative_sum_over_batch(logits: Tensor, p: float) -> Tensor:
     return mask_sorted_logits(logits, cut)
 
 
-def mistake_mask_of_first_row_for_all(logits: Tensor, p: float) -> Tensor:
+LimitedCut = Callable[[Tensor, float], Tensor]  # (logits (B, V), limit) -> logits
+
+
+def mistake_mask_of_first_row_for_all(
+    cut: LimitedCut, logits: Tensor, limit: float
+) -> Tensor:
     """Mistake: what is cut in the first row is cut in all."""
-    first_row = reference_keep_top_p(logits, p).flatten(0, -2)[0]
+    first_row = cut(logits, limit).flatten(0, -2)[0]
     return logits.masked_fill(first_row.isinf(), -torch.inf)
 
 
-def mistake_logits_left_sorted(logits: Tensor, p: float) -> Tensor:
+def mistake_logits_left_sorted(cut: LimitedCut, logits: Tensor, limit: float) -> Tensor:
     """Mistake: never brought back to the order of the ids."""
-    return reference_keep_top_p(logits.sort(dim=-1, descending=True).values, p)
+    return cut(logits.sort(dim=-1, descending=True).values, limit)
 
 
-def mistake_mask_of_sorted_row(logits: Tensor, p: float) -> Tensor:
+def mistake_mask_of_sorted_row(cut: LimitedCut, logits: Tensor, limit: float) -> Tensor:
     """Mistake: the mask of the sorted row is laid over the unsorted one."""
-    ranked = reference_keep_top_p(logits.sort(dim=-1, descending=True).values, p)
+    ranked = mistake_logits_left_sorted(cut, logits, limit)
     return logits.masked_fill(ranked.isinf(), -torch.inf)
+
+
+def mistake_wrong_ones_cut(cut: LimitedCut, logits: Tensor, limit: float) -> Tensor:
+    """Mistake: cut is what should stay."""
+    return logits.masked_fill(cut(logits, limit).isfinite(), -torch.inf)
+
+
+# Mistakes of any cut of logits, as functions of the right one
+CUT_MISTAKES = {
+    "first row for all": (
+        mistake_mask_of_first_row_for_all,
+        "Every row is cut where the first one is. Each row has its own order.",
+    ),
+    "still sorted": (
+        mistake_logits_left_sorted,
+        "Your logits are still sorted: bring them back, `scatter(-1, order, …)`.",
+    ),
+    "mask of the sorted": (
+        mistake_mask_of_sorted_row,
+        "The mask belongs to the sorted row, but you laid it over the unsorted one: cut"
+        " first, then `scatter`.",
+    ),
+    "zero, not −∞": (
+        lambda cut, logits, limit: cut(logits, limit).nan_to_num(neginf=0.0),
+        "A logit of 0 is not a probability of 0: e⁰ = 1. Cut with −∞.",
+    ),
+    "wrong ones cut": (
+        mistake_wrong_ones_cut,
+        "You cut what should stay, and left the rest.",
+    ),
+    "probabilities": (
+        lambda cut, logits, limit: cut(logits, limit).softmax(dim=-1),
+        "Those are probabilities. Give back the logits, with −∞ for what is cut.",
+    ),
+}
 
 
 def keep_top_p_inputs() -> list[tuple]:
@@ -149,19 +214,6 @@ keep_top_p = Exercise(
             mistake_cumulative_sum_over_batch,
             "Your running sum runs from one row into the next. `dim=-1`.",
         ),
-        "first row for all": (
-            mistake_mask_of_first_row_for_all,
-            "Every row is cut where the first one is. Each row has its own order.",
-        ),
-        "still sorted": (
-            mistake_logits_left_sorted,
-            "Your logits are still sorted: bring them back, `scatter(-1, order, …)`.",
-        ),
-        "mask of the sorted": (
-            mistake_mask_of_sorted_row,
-            "The mask belongs to the sorted row, but you laid it over the unsorted"
-            " one: cut first, then `scatter`.",
-        ),
         "each by itself": (
             lambda logits, p: logits.masked_fill(
                 logits.softmax(dim=-1) < 1 - p, -torch.inf
@@ -174,13 +226,80 @@ keep_top_p = Exercise(
             ),
             "You kept the least likely. Sort with `descending=True`.",
         ),
-        "zero, not −∞": (
-            lambda logits, p: reference_keep_top_p(logits, p).nan_to_num(neginf=0.0),
-            "A logit of 0 is not a probability of 0: e⁰ = 1. Cut with −∞.",
+        **build_into(
+            CUT_MISTAKES,
+            lambda mistake: lambda logits, p: mistake(reference_keep_top_p, logits, p),
         ),
     },
     praise="the fewest that reach p, row by row.",
     part="keep_top_p",
+)
+
+
+def cut_by_rank(logits: Tensor, k: int, descending: bool = True) -> Tensor:
+    """Logits with −∞ for all but the first k in order of size."""
+    places = torch.arange(logits.size(-1), device=logits.device)
+    return mask_sorted_logits(logits, lambda _: places >= k, descending)
+
+
+def reference_keep_top_k(logits: Tensor, k: int) -> Tensor:
+    """Solution: cut what is not among the first k."""
+    if k < 1:
+        raise ValueError(f"top_k={k} must be 1 or more: something must be left to draw")
+    return cut_by_rank(logits, k)
+
+
+def mistake_top_k_of_whole_batch(logits: Tensor, k: int) -> Tensor:
+    """Mistake: the k largest of all rows together stay."""
+    return reference_keep_top_k(logits.flatten(), k).view_as(logits)
+
+
+def mistake_k_above_vocabulary(logits: Tensor, k: int) -> Tensor:
+    """Mistake: `topk` is asked for more than there are."""
+    smallest = logits.topk(k).values[..., -1:]
+    return logits.masked_fill(logits < smallest, -torch.inf)
+
+
+def keep_top_k_inputs() -> list[tuple]:
+    """A row by hand, a batch with three values of k, and a k above V."""
+    by_hand = torch.tensor([[0.5, 2.5, -1.0, 1.5]])
+    batch = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
+    return [(by_hand, 2), (batch, 3), (batch, 1), (batch, 6), (by_hand, 9)]
+
+
+keep_top_k = Exercise(
+    solution=reference_keep_top_k,
+    inputs=keep_top_k_inputs,
+    mistakes={
+        "one too few": (
+            lambda logits, k: cut_by_rank(logits, k - 1),
+            "One too few stays: the k-th largest itself is to stay as well.",
+        ),
+        "one too many": (
+            lambda logits, k: cut_by_rank(logits, k + 1),
+            "One too many stays: of the sorted logits those at 0 … k − 1.",
+        ),
+        "least likely kept": (
+            lambda logits, k: cut_by_rank(logits, k, descending=False),
+            "You kept the smallest. Sort with `descending=True`.",
+        ),
+        "whole batch": (
+            mistake_top_k_of_whole_batch,
+            "The k largest of *all* rows stay. Each row has k of its own: `dim=-1`.",
+        ),
+        "k above V": (
+            mistake_k_above_vocabulary,
+            "`topk` refuses a k above V, and there everything should stay: take the"
+            " smaller of the two.",
+        ),
+        **build_into(
+            CUT_MISTAKES,
+            lambda mistake: lambda logits, k: mistake(reference_keep_top_k, logits, k),
+        ),
+    },
+    praise="the k largest, row by row, and the rest out of reach.",
+    part="keep_top_k",
+    errors={"k above V": "out of range"},
 )
 
 
@@ -214,6 +333,7 @@ penalize_repetition = Exercise(
     inputs=lambda: [
         (torch.tensor([2.0, -1.0, 0.5]), torch.tensor([0, 1, 1]), 2.0),
         (torch.tensor([0.3, -4.0, 1.5, -0.2, 3.0]), torch.tensor([3, 4, 3, 1]), 1.3),
+        (torch.tensor([0.4, 0.9, -0.6, 0.2]), torch.tensor([1, 2, 3]), 1.8),
     ],
     mistakes={
         "divided": (
@@ -228,6 +348,27 @@ penalize_repetition = Exercise(
                 logits, ids, lambda x: x * penalty
             ),
             "You multiplied positive logits: they grew. Divide those.",
+        ),
+        "positive only": (
+            lambda logits, ids, penalty: change_at_ids(
+                logits, ids, lambda x: torch.where(x > 0, x / penalty, x)
+            ),
+            "Negative logits stay as they are. Multiply those, so that they fall, too.",
+        ),
+        "those only": (
+            lambda logits, ids, penalty: reference_penalize_repetition(
+                logits, ids, penalty
+            )[ids],
+            "You gave back the changed logits alone. Put them in their places among all"
+            " V.",
+        ),
+        "the others": (
+            lambda logits, ids, penalty: torch.where(
+                reference_penalize_repetition(logits, ids, penalty) == logits,
+                torch.where(logits > 0, logits / penalty, logits * penalty),
+                logits,
+            ),
+            "You penalized all but those that were said.",
         ),
         "subtracted": (
             lambda logits, ids, penalty: change_at_ids(
@@ -331,7 +472,6 @@ def reference_next_logits(
     model: nn.Module,
     ids: Tensor,
     evaluate: bool = True,
-    restore: bool = True,
     first: bool = False,
 ) -> Tensor:
     """Solution: the last row, of what fits the context, without dropout."""
@@ -342,7 +482,7 @@ def reference_next_logits(
     context = model.context or ids.size(1)
     cropped = ids[:, :context] if first else ids[:, -context:]
     logits = model(cropped)[:, -1].detach()
-    model.train(was_training if restore else False)
+    model.train(was_training)
     return logits
 
 
@@ -368,39 +508,32 @@ next_logits = Exercise(
             lambda model, ids: reference_next_logits(model, ids, evaluate=False),
             "Dropout was on: the model wrote with holes in it. `model.eval()` first.",
         ),
-        "mode not restored": (
-            lambda model, ids: reference_next_logits(model, ids, restore=False),
-            "The model came in training mode and left in evaluation mode: whoever goes"
-            " on training it would do so without dropout.",
-        ),
         "the beginning": (
             lambda model, ids: reference_next_logits(model, ids, first=True),
             "You cut off the end. What comes next depends on the *last* ids.",
         ),
         "not cut": (
-            lambda model, ids: (
-                model(ids)
-                if ids.size(1) > model.context
-                else reference_next_logits(model, ids)
-            ),
+            lambda model, ids: model.eval()(ids)[:, -1],
             "More ids than the context: give the model the last `model.context`.",
         ),
         "first row": (
-            lambda model, ids: (
-                reference_next_logits(model, ids),
-                reference_next_logits(model, ids[:, -model.context :][:, :1]),
-            )[1],
+            lambda model, ids: reference_next_logits(
+                model, ids[:, -model.context :][:, :1]
+            ),
             "That is the first row: what follows the *first* character. Take the last.",
         ),
         "all rows": (
             mistake_every_position,
             "You gave back a row for each position. Only the last one counts.",
         ),
+        "probabilities": (
+            lambda model, ids: reference_next_logits(model, ids).softmax(dim=-1),
+            "Those are probabilities. The logits are asked for, before the softmax.",
+        ),
+        **mode_mistakes(reference_next_logits),
     },
     praise="the last row, with all the past that fits, and no holes.",
     part="next_logits",
-    observe=lambda function, args: (
-        function(*args).detach(),
-        float(args[0].training),
-    ),
+    observe=observe_mode("the logits"),
+    errors={"not cut": "are more than"},
 )

@@ -1,10 +1,19 @@
 """The exercises of lesson 08."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from gpt_lib.check.exercise import Exercise
+from gpt_lib.check.shared_mistakes import (
+    LOG_MISTAKES,
+    PROBABILITIES_MESSAGE,
+    build_into,
+    mode_mistakes,
+    observe_mode,
+)
 from gpt_lib.check.toys import StandInConfig, ToyModel
 
 
@@ -60,7 +69,21 @@ parameter_count = Exercise(
             lambda config: (
                 reference_parameter_count(config) - config.depth * config.width**2
             ),
-            "Attention has four tables of C × C: queries, keys, values, *and* output.",
+            "A table of C × C is missing in each block. Attention has four: queries,"
+            " keys, values, *and* output; the MLP's two have 4C² each.",
+        ),
+        "biases in attention": (
+            lambda config: (
+                reference_parameter_count(config) + config.depth * 4 * config.width
+            ),
+            "You counted biases in attention. Its four tables have none here.",
+        ),
+        "MLP": (
+            lambda config: (
+                reference_parameter_count(config)
+                - config.depth * (8 * config.width**2 + 5 * config.width)
+            ),
+            "The MLP is missing: two tables, C × 4C and 4C × C, and their biases.",
         ),
         "times heads": (
             lambda config: (
@@ -133,8 +156,17 @@ next_token_loss = Exercise(
                 model(windows[:, :-1]).softmax(-1).flatten(0, 1),
                 windows[:, 1:].flatten(),
             ).item(),
-            "You handed over probabilities. `cross_entropy` wants logits, and takes the"
-            " softmax itself.",
+            PROBABILITIES_MESSAGE,
+        ),
+        "two apart": (
+            lambda model, windows: mean_loss(model, windows[:, :-2], windows[:, 2:]),
+            "Your targets are two ids ahead. The target of position t is at t + 1.",
+        ),
+        **build_into(
+            LOG_MISTAKES,
+            lambda change: (
+                lambda *arguments: change(reference_next_token_loss(*arguments))
+            ),
         ),
     },
     praise="every position is asked for the next one.",
@@ -155,16 +187,20 @@ def log_probabilities_by_loop(
 
 def reference_next_token_log_distributions(model: nn.Module, ids: Tensor) -> Tensor:
     """Solution: a window that slides, without dropout."""
-    was_training = model.training
-    rows = log_probabilities_by_loop(model.eval(), ids)
-    model.train(was_training)
-    return rows
+    return expected_without_dropout(model, ids)
 
 
 def mistake_log_probabilities_with_dropout(model: nn.Module, ids: Tensor) -> Tensor:
-    """Mistake: dropout is on."""
-    model.train()
+    """Mistake: dropout is on in a model that came in training mode."""
     return log_probabilities_by_loop(model, ids)
+
+
+def expected_without_dropout(model: nn.Module, ids: Tensor, **options: Any) -> Tensor:
+    """Log-probabilities by a loop, in the model's own mode after."""
+    was_training = model.training
+    rows = log_probabilities_by_loop(model.eval(), ids, **options)
+    model.train(was_training)
+    return rows
 
 
 next_token_log_distributions = Exercise(
@@ -172,28 +208,38 @@ next_token_log_distributions = Exercise(
     inputs=lambda: [
         (ToyModel(5, context=4), torch.tensor([0, 3, 1])),
         (ToyModel(5, context=4), torch.tensor([2, 2, 4, 0, 1, 3, 1, 0, 4])),
+        (ToyModel(5, context=3).eval(), torch.tensor([4, 0, 2, 2, 1])),
     ],
+    observe=observe_mode("the rows"),
     mistakes={
         "dropout left on": (
             mistake_log_probabilities_with_dropout,
             "Dropout is on: the model is asked with holes in it. `model.eval()` first.",
         ),
         "cold starts": (
-            lambda model, ids: log_probabilities_by_loop(
-                model.eval(), ids, blocks=True
-            ),
+            lambda model, ids: expected_without_dropout(model, ids, blocks=True),
             "You cut the text into blocks, so the first character of each block has no"
             " past. Let the window slide.",
         ),
         "one character": (
-            lambda model, ids: log_probabilities_by_loop(model.eval(), ids, context=1),
+            lambda model, ids: expected_without_dropout(model, ids, context=1),
             "The model sees only one character. Give it up to `model.context`.",
         ),
         "one less": (
-            lambda model, ids: log_probabilities_by_loop(
-                model.eval(), ids, context=model.context - 1
+            lambda model, ids: expected_without_dropout(
+                model, ids, context=model.context - 1
             ),
             "The window is one short: `model.context` ids fit.",
+        ),
+        "never cut": (
+            lambda model, ids: model.eval()(ids[None, :-1])[0].log_softmax(dim=-1),
+            "More ids than the context: give the model the last `model.context`.",
+        ),
+        "one row too many": (
+            lambda model, ids: expected_without_dropout(
+                model, torch.cat([ids, ids[-1:]])
+            ),
+            "You have N rows. What follows the last id is not asked for: N − 1.",
         ),
         "logits": (
             lambda model, ids: torch.stack(
@@ -208,9 +254,20 @@ next_token_log_distributions = Exercise(
             lambda model, ids: reference_next_token_log_distributions(model, ids).exp(),
             "Those are probabilities. Give back their logarithms: `log_softmax`.",
         ),
+        **build_into(
+            LOG_MISTAKES,
+            lambda change: (
+                lambda model, ids: change(
+                    reference_next_token_log_distributions(model, ids)
+                )
+            ),
+        ),
+        "left in evaluation mode": mode_mistakes(
+            reference_next_token_log_distributions
+        )["left in evaluation mode"],
         "one late": (
-            lambda model, ids: log_probabilities_by_loop(
-                model.eval(), torch.cat([ids[1:], ids[:1]])
+            lambda model, ids: expected_without_dropout(
+                model, torch.cat([ids[1:], ids[:1]])
             ),
             "Row 0 is about the id at 1, and is made from the id at 0 alone. Yours"
             " already contains what it should predict.",
@@ -218,4 +275,5 @@ next_token_log_distributions = Exercise(
     },
     praise="what the model expected, each time with all the past it can hold.",
     part="next_token_log_distributions",
+    errors={"never cut": "are more than"},
 )

@@ -21,7 +21,7 @@ def distinct_numbers(*shape: int) -> Tensor:
 
 split_heads = Exercise(
     solution=reference_split_heads,
-    inputs=lambda: [(distinct_numbers(1, 4, 6), 2), (distinct_numbers(2, 3, 9), 3)],
+    inputs=lambda: [(distinct_numbers(1, 4, 6), 2), (distinct_numbers(2, 3, 8), 4)],
     mistakes={
         "view instead of transpose": (
             lambda x, heads: x.reshape(len(x), heads, x.size(1), -1),
@@ -39,6 +39,11 @@ split_heads = Exercise(
             ),
             "You dealt the C numbers out to the heads like cards. Head n gets a whole"
             " *slice*: view as (…, heads, C // heads), in this order.",
+        ),
+        "cut the other way": (
+            lambda x, heads: x.unflatten(-1, (-1, heads)).transpose(1, 2),
+            "You cut each C into C // N heads of size N: the heads are N, and each has"
+            " the size C // N. View as (…, heads, C // heads).",
         ),
         "time and size swapped": (
             lambda x, heads: reference_split_heads(x, heads).mT,

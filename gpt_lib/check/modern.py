@@ -32,6 +32,10 @@ rms_norm = Exercise(
             lambda x: x / x.square().mean(dim=-1, keepdim=True),
             "You divided by the mean square; take its root.",
         ),
+        "multiplied": (
+            lambda x: x * x.square().mean(dim=-1, keepdim=True).sqrt(),
+            "You multiplied by the root: divide.",
+        ),
         "over everything": (
             lambda x: x / x.square().mean().sqrt(),
             "One number for all vectors: each has a scale of its own (dim=-1).",
@@ -71,11 +75,17 @@ def mistake_both_sines_positive(x: Tensor, angle: Tensor) -> Tensor:
     return torch.cat([a * cos + b * sin, b * cos + a * sin], dim=-1)
 
 
+def mistake_all_turned_once(x: Tensor, angle: Tensor) -> Tensor:
+    """Mistake: every row is turned as the row at position 1 should be."""
+    rows = [reference_apply_rotary(row[None], angle, first=1) for row in x]
+    return torch.cat(rows)
+
+
 def apply_rotary_inputs(count: int, size: int) -> tuple[Tensor, Tensor]:
     """Vectors (T, H), and an angle for each pair of components (H/2,)."""
     generator = torch.Generator().manual_seed(size)
     x = torch.randn(count, size, generator=generator)
-    return x, 0.5 ** torch.arange(size // 2)
+    return x, 0.7 * 0.5 ** torch.arange(size // 2)
 
 
 apply_rotary = Exercise(
@@ -93,6 +103,14 @@ apply_rotary = Exercise(
         "neighbours": (
             mistake_neighbours_paired,
             "You paired neighbours, 2i with 2i + 1; component i turns with i + H/2.",
+        ),
+        "halves swapped": (
+            lambda x, angle: reference_apply_rotary(x, angle).roll(x.size(1) // 2, -1),
+            "Your two halves are swapped: first comes a cos − b sin.",
+        ),
+        "position forgotten": (
+            mistake_all_turned_once,
+            "Every row turns by the same angles. Row t turns by t times as much.",
         ),
         "longer": (
             mistake_both_sines_positive,

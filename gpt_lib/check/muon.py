@@ -24,6 +24,14 @@ def mistake_beta_swapped(gradients: list[Tensor], beta: float) -> Tensor:
     return average / (1 - (1 - beta) ** len(gradients))
 
 
+def mistake_start_at_first_gradient(gradients: list[Tensor], beta: float) -> Tensor:
+    """Mistake: the average starts at the first gradient, and is corrected as well."""
+    average = gradients[0]
+    for gradient in gradients[1:]:
+        average = beta * average + (1 - beta) * gradient
+    return average / (1 - beta ** len(gradients))
+
+
 def mistake_not_corrected(gradients: list[Tensor], beta: float) -> Tensor:
     """Mistake: no correction."""
     return reference_bias_corrected_average(gradients, beta) * (
@@ -64,6 +72,30 @@ bias_corrected_average = Exercise(
             mistake_beta_swapped,
             "The old average keeps β, the new gradient gets 1 − β; you swapped them.",
         ),
+        "1 - beta forgotten": (
+            lambda gradients, beta: (
+                reference_bias_corrected_average(gradients, beta) / (1 - beta)
+            ),
+            "Each new gradient counts with 1 − β; yours counts in full.",
+        ),
+        "multiplied": (
+            lambda gradients, beta: (
+                mistake_not_corrected(gradients, beta) * (1 - beta ** len(gradients))
+            ),
+            "You multiplied by 1 − βᵗ, so the average gets smaller still. Divide.",
+        ),
+        "oldest last": (
+            lambda gradients, beta: reference_bias_corrected_average(
+                gradients[::-1], beta
+            ),
+            "You went through the gradients backwards: the newest, the last of the"
+            " list, counts most.",
+        ),
+        "first as the start": (
+            mistake_start_at_first_gradient,
+            "You started with the first gradient. The average starts at 0: that is what"
+            " 1 − βᵗ corrects.",
+        ),
         "plain mean": (
             lambda gradients, beta: torch.stack(gradients).mean(0),
             "That is the mean of all; AdamW forgets old gradients.",
@@ -95,6 +127,10 @@ newton_schulz_step = Exercise(
         "number by number": (
             mistake_elementwise_powers,
             "You raised each number to a power; products of the matrix are meant.",
+        ),
+        "no factor for X": (
+            lambda x, a, b, c: reference_newton_schulz_step(x, 1.0, b, c),
+            "The X at the beginning has no factor: aX.",
         ),
         "no fifth power": (
             lambda x, a, b, c: reference_newton_schulz_step(x, a, b, 0.0),

@@ -147,6 +147,14 @@ interpolate_with_shorter_context = Exercise(
             "The discount is lost: the probabilities sum to less than 1."
             " Hand it to the shorter context.",
         ),
+        "no discount": (
+            lambda counts, shorter, discount=0.9: torch.where(
+                counts.sum(-1, keepdim=True) > 0,
+                counts / counts.sum(-1, keepdim=True).clamp(min=1),
+                shorter,
+            ),
+            "`discount` has no effect: nothing is taken, and nothing handed on.",
+        ),
         "never seen": (
             mistake_zero_where_never_seen,
             "Where the total is 0, the shorter context's answer is all there is.",

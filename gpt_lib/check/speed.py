@@ -35,6 +35,14 @@ arithmetic_intensity = Exercise(
             lambda n, k, m, size: reference_arithmetic_intensity(n, k, m, 8 * size),
             "`size` is in bytes already, not in bits.",
         ),
+        "upside down": (
+            lambda n, k, m, size: 1 / reference_arithmetic_intensity(n, k, m, size),
+            "That is the bytes for each operation: the fraction is upside down.",
+        ),
+        "operations": (
+            lambda n, k, m, size: 2 * n * k * m,
+            "Those are the operations. Divide by the bytes that are moved.",
+        ),
         "only the table": (
             lambda n, k, m, size: 2 * n * k * m / (size * k * m),
             "You moved the table only; the input and the result move, too.",
@@ -54,8 +62,9 @@ def round_bits_to_bfloat16_inputs() -> list[tuple[int]]:
     """The bits of some numbers, among them ties to both sides."""
     numbers = (1.0, 3.14159274, -0.1, 1e-30)
     patterns = [struct.unpack(">I", struct.pack(">f", n))[0] for n in numbers]
-    ties = (0x3F808000, 0x3F818000, 0x3F808001, 0x3F807FFF, 0x3FFFFFFF)
-    return [(pattern,) for pattern in (*patterns, *ties)]
+    ties = (0x3F808000, 0x3F818000, 0x3F838000, 0x3F858000, 0x40008000, 0x00018000)
+    beside_ties = (0x3F808001, 0x3F807FFF, 0x3FFFFFFF)
+    return [(pattern,) for pattern in (*patterns, *ties, *beside_ties)]
 
 
 round_bits_to_bfloat16 = Exercise(
@@ -87,6 +96,10 @@ round_bits_to_bfloat16 = Exercise(
                 )
             ),
             "Half way you take the odd one; take the one whose last bit is 0.",
+        ),
+        "shifted back": (
+            lambda pattern: reference_round_bits_to_bfloat16(pattern) << 16,
+            "You filled up with zeros to 32 bits. The upper 16 are asked for.",
         ),
         "the lower half": (
             lambda pattern: pattern & 0xFFFF,
@@ -120,6 +133,15 @@ def mistake_gradients_of_last_part(
     for part, target in zip(x.chunk(micro_batches), y.chunk(micro_batches)):
         model.zero_grad()
         (cross_entropy(model(part), target) * len(part) / len(x)).backward()
+
+
+def mistake_rows_in_a_part_for_parts(
+    model: nn.Module, x: Tensor, y: Tensor, micro_batches: int
+) -> None:
+    """Mistake: parts of so many rows, whose mean losses are divided by that number."""
+    model.zero_grad()
+    for part, target in zip(x.split(micro_batches), y.split(micro_batches)):
+        (cross_entropy(model(part), target) / micro_batches).backward()
 
 
 def accumulated_gradients_inputs(
@@ -176,11 +198,21 @@ accumulated_gradients = Exercise(
             ),
             "That is the gradient of the sum over the rows; the mean is asked for.",
         ),
+        "split": (
+            mistake_rows_in_a_part_for_parts,
+            "`split` takes the number of *rows* in a part, and `micro_batches` is the"
+            " number of parts: `chunk`.",
+        ),
+        "no backward": (
+            lambda model, x, y, micro_batches: model.zero_grad(),
+            "There is no gradient at all. Is `backward()` called for each part, and no"
+            " `zero_grad()` after it?",
+        ),
         "old gradient": (
             lambda *arguments: reference_accumulated_gradients(*arguments, clear=False),
             "What was in `.grad` before is still there: clear it first.",
         ),
     },
     praise="a batch of any size, in the memory of its largest part.",
-    observe=gradients_after,
+    effect=gradients_after,
 )

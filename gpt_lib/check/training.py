@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,13 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from gpt_lib.check.exercise import Exercise
+from gpt_lib.check.shared_mistakes import (
+    LOG_MISTAKES,
+    PROBABILITIES_MESSAGE,
+    build_into,
+    mode_mistakes,
+    observe_mode,
+)
 from gpt_lib.check.toys import StandInConfig, ToyModel
 
 
@@ -66,6 +74,21 @@ def mistake_linear_decay(step: int, config: StandInConfig) -> float:
     return config.learning_rate * (1 - (1 - config.final_lr_fraction) * progress)
 
 
+def mistake_cosine_not_halved(step: int, config: StandInConfig) -> float:
+    """Mistake: the cosine falls from 2 to 0."""
+    if step < config.warmup_steps:
+        return reference_learning_rate(step, config)
+    cosine = 1 + math.cos(math.pi * decay_progress(step, config))
+    lowest = config.learning_rate * config.final_lr_fraction
+    return lowest + (config.learning_rate - lowest) * cosine
+
+
+def mistake_end_never_reached(step: int, config: StandInConfig) -> float:
+    """Mistake: the cosine would end one step after the last."""
+    longer = StandInConfig(**vars(config) | {"steps": config.steps + 1})
+    return reference_learning_rate(step, longer)
+
+
 def mistake_two_steps_at_the_peak(step: int, config: StandInConfig) -> float:
     """Mistake: the last step of the warm-up has the highest rate already."""
     if step < config.warmup_steps:
@@ -100,6 +123,21 @@ learning_rate = Exercise(
             mistake_rising_cosine,
             "Your cosine is upside down: after the warm-up the rate should fall.",
         ),
+        "not halved": (
+            mistake_cosine_not_halved,
+            "1 + cos goes from 2 to 0. Divide it by 2.",
+        ),
+        "end never reached": (
+            mistake_end_never_reached,
+            "Your rate has not quite fallen at the last step, which is `steps − 1`: the"
+            " fall takes `steps − 1 − warmup_steps`.",
+        ),
+        "fraction only": (
+            lambda step, config: (
+                reference_learning_rate(step, config) / config.learning_rate
+            ),
+            "That is the fraction of the rate. Multiply by `config.learning_rate`.",
+        ),
         "linear": (
             mistake_linear_decay,
             "Your rate falls in a straight line. Half a cosine stays high for longer"
@@ -123,7 +161,6 @@ learning_rate = Exercise(
     },
     praise="a gentle start, a high middle, a soft landing.",
     part="learning_rate",
-    tolerance=1e-9,
 )
 
 
@@ -137,9 +174,19 @@ def weights_after_steps(step: Callable[..., Any], arguments: tuple) -> list[Tens
     return [parameter.detach().clone() for parameter in model.parameters()]
 
 
-def loss_of(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Mean loss of a batch (B, T)."""
-    return cross_entropy(model(x).flatten(0, 1), y.flatten())
+LossFunction = Callable[[Tensor, Tensor], Tensor]  # of logits (N, V), targets (N,)
+
+
+def loss_of(
+    model: nn.Module, x: Tensor, y: Tensor, loss: LossFunction = cross_entropy
+) -> Tensor:
+    """Mean loss of a batch (B, T), or another one."""
+    return loss(model(x).flatten(0, 1), y.flatten())
+
+
+def loss_of_probabilities(logits: Tensor, targets: Tensor) -> Tensor:
+    """What comes of handing probabilities to `cross_entropy`."""
+    return cross_entropy(logits.softmax(dim=-1), targets)
 
 
 LossAndGradientNorm = tuple[Tensor, Tensor]
@@ -152,10 +199,10 @@ def training_step_variant(
     y: Tensor,
     max_grad_norm: float,
     zero_grad: bool = True,
-    sign: int = 1,
+    loss_function: LossFunction = cross_entropy,
 ) -> LossAndGradientNorm:
     """Loss, zero_grad, backward, clip, step."""
-    loss = sign * loss_of(model, x, y)
+    loss = loss_of(model, x, y, loss_function)
     if zero_grad:
         optimizer.zero_grad()
     loss.backward()
@@ -194,30 +241,40 @@ def mistake_step_with_late_zero_grad(
     return loss.detach(), torch.tensor(0.0)
 
 
+def mistake_step_twice(
+    model: nn.Module, optimizer: Optimizer, x: Tensor, y: Tensor, max_grad_norm: float
+) -> LossAndGradientNorm:
+    """Mistake: the optimizer steps twice with one gradient."""
+    loss, norm = training_step_variant(model, optimizer, x, y, max_grad_norm)
+    optimizer.step()
+    return loss, norm
+
+
 training_step = Exercise(
     solution=reference_training_step,
     inputs=lambda: [
         (torch.tensor([[0, 1, 2, 3]]), torch.tensor([[1, 2, 3, 4]]), 100.0),
         (torch.tensor([[4, 4], [2, 0]]), torch.tensor([[4, 1], [0, 3]]), 0.05),
     ],
-    observe=weights_after_steps,
+    effect=weights_after_steps,
     mistakes={
+        "weights never move": (
+            mistake_step_with_late_zero_grad,
+            "The weights never move. Is `optimizer.step()` there, `backward()` before"
+            " it, and no `zero_grad()` between the two?",
+        ),
         "no zero_grad": (
             lambda *arguments: training_step_variant(*arguments, zero_grad=False),
             "Old gradients are added to new ones: every step also repeats all earlier"
             " ones. Call `optimizer.zero_grad()` before `backward()`.",
         ),
-        "cleared too late": (
-            mistake_step_with_late_zero_grad,
-            "The weights never move: `zero_grad()` between `backward()` and `step()`"
-            " deletes the gradient you just computed.",
-        ),
         "no clipping": (
             lambda model, optimizer, x, y, max_grad_norm: training_step_variant(
                 model, optimizer, x, y, 1e9
             ),
-            "The gradient is never clipped: one rare batch can undo the run. (Clipping"
-            " before `backward()` clips nothing: there is no gradient yet.)",
+            "The gradient that `step()` uses is not clipped: one rare batch can undo"
+            " the run. Clip after `backward()`, before which there is no gradient yet,"
+            " and before `step()`.",
         ),
         "clipped by value": (
             mistake_step_with_value_clipping,
@@ -231,8 +288,27 @@ training_step = Exercise(
             "The targets are the inputs: the model learns to repeat what it reads.",
         ),
         "uphill": (
-            lambda *arguments: training_step_variant(*arguments, sign=-1),
-            "The loss grows: you step along the gradient of −loss.",
+            lambda *arguments: training_step_variant(
+                *arguments, loss_function=lambda *pair: -cross_entropy(*pair)
+            ),
+            "The loss grows: you step uphill, as if the loss were −loss.",
+        ),
+        "summed loss": (
+            lambda *arguments: training_step_variant(
+                *arguments, loss_function=partial(cross_entropy, reduction="sum")
+            ),
+            "Your loss is the sum over all targets, so the step grows with the batch."
+            " The mean is asked for, which `cross_entropy` takes by itself.",
+        ),
+        "probabilities": (
+            lambda *arguments: training_step_variant(
+                *arguments, loss_function=loss_of_probabilities
+            ),
+            PROBABILITIES_MESSAGE,
+        ),
+        "two steps": (
+            mistake_step_twice,
+            "The optimizer steps twice each time: once is asked for.",
         ),
     },
     praise="the weights moved exactly as they should.",
@@ -240,33 +316,57 @@ training_step = Exercise(
 )
 
 
-def window_sums(model: nn.Module, ids: Tensor, context: int) -> list[tuple[float, int]]:
+WindowSums = list[tuple[float, int]]
+
+
+def window_sums(
+    model: nn.Module, ids: Tensor, context: int, loss: LossFunction = cross_entropy
+) -> WindowSums:
     """(sum of losses, number of targets) of each window."""
     sums = []
     with torch.no_grad():
         for start in range(0, len(ids) - 1, context):
             window = ids[start : start + context + 1].long()
-            logits = model(window[None, :-1])[0]
-            total = cross_entropy(logits, window[1:], reduction="sum").item()
-            sums.append((total, len(window) - 1))
+            count = len(window) - 1
+            mean = loss(model(window[None, :-1])[0], window[1:]).item()
+            sums.append((count * mean, count))
     return sums
+
+
+def divide_once(sums: WindowSums) -> float:
+    """The sum of all losses, divided by the number of all targets."""
+    return sum(total for total, _ in sums) / sum(count for _, count in sums)
+
+
+def evaluate_loss_variant(
+    model: nn.Module,
+    ids: Tensor,
+    context: int,
+    average: Callable[[WindowSums], float] = divide_once,
+    loss: LossFunction = cross_entropy,
+) -> float:
+    """The loss of ids in windows, without dropout, in the model's own mode after."""
+    was_training = model.training
+    sums = window_sums(model.eval(), ids, context, loss)
+    model.train(was_training)
+    return average(sums)
 
 
 def reference_evaluate_loss(model: nn.Module, ids: Tensor, context: int = 256) -> float:
     """Solution: the sum over all windows, divided once, with dropout off."""
-    was_training = model.training
-    sums = window_sums(model.eval(), ids, model.context or context)
-    model.train(was_training)
-    return sum(total for total, _ in sums) / (len(ids) - 1)
+    return evaluate_loss_variant(model, ids, model.context or context)
 
 
 def mistake_average_window_means(
     model: nn.Module, ids: Tensor, context: int = 256
 ) -> float:
     """Mistake: a short window counts as much as a long one."""
-    model.eval()
-    sums = window_sums(model, ids, context)
-    return sum(total / count for total, count in sums) / len(sums)
+    return evaluate_loss_variant(
+        model,
+        ids,
+        context,
+        lambda sums: sum(total / count for total, count in sums) / len(sums),
+    )
 
 
 def mistake_skip_last_window(
@@ -279,15 +379,14 @@ def mistake_skip_last_window(
 
 def mistake_keep_dropout_on(model: nn.Module, ids: Tensor, context: int = 256) -> float:
     """Mistake: the model stays in training mode."""
-    sums = window_sums(model.train(), ids, context)
-    return sum(total for total, _ in sums) / (len(ids) - 1)
+    return divide_once(window_sums(model.train(), ids, context))
 
 
 def mistake_read_as_one_window(
     model: nn.Module, ids: Tensor, context: int = 256
 ) -> float:
     """Mistake: everything is read as one window."""
-    return reference_evaluate_loss(model, ids, len(ids))
+    return evaluate_loss_variant(model, ids, len(ids))
 
 
 def mistake_lose_boundary_targets(
@@ -296,16 +395,23 @@ def mistake_lose_boundary_targets(
     """Mistake: parts of `context` ids are cut first, so each loses one target."""
     model.eval()
     sums = [window_sums(model, part, context) for part in ids.split(context)]
-    pairs = [pair for part in sums for pair in part]
-    return sum(total for total, _ in pairs) / sum(count for _, count in pairs)
+    return divide_once([pair for part in sums for pair in part])
+
+
+def evaluate_loss_inputs() -> list[tuple]:
+    """Two texts whose last window is short, for models in either mode."""
+    ids = torch.tensor([0, 1, 2, 3, 4, 3, 1, 0, 2, 2, 4])
+    return [
+        (ToyModel(), ids, 4),
+        (ToyModel(), torch.arange(24) % 5, 8),
+        (ToyModel().eval(), ids.flip(0), 4),
+    ]
 
 
 evaluate_loss = Exercise(
     solution=reference_evaluate_loss,
-    inputs=lambda: [
-        (ToyModel(), torch.tensor([0, 1, 2, 3, 4, 3, 1, 0, 2, 2, 4]), 4),
-        (ToyModel(), torch.arange(24) % 5, 8),
-    ],
+    inputs=evaluate_loss_inputs,
+    observe=observe_mode("the loss"),
     mistakes={
         "mean of means": (
             mistake_average_window_means,
@@ -331,6 +437,34 @@ evaluate_loss = Exercise(
             "Between two blocks a target is lost. A block of T questions needs T + 1"
             " ids: its last one is also the first of the next block.",
         ),
+        "sum": (
+            lambda model, ids, context=256: evaluate_loss_variant(
+                model, ids, context, lambda sums: sum(total for total, _ in sums)
+            ),
+            "That is the sum of all losses. Divide by the number of targets.",
+        ),
+        "divided by N": (
+            lambda model, ids, context=256: (
+                reference_evaluate_loss(model, ids, context) * (1 - 1 / len(ids))
+            ),
+            "You divided by the number of ids. The first one is never a target: N ids"
+            " have N − 1 of them.",
+        ),
+        "probabilities": (
+            lambda model, ids, context=256: evaluate_loss_variant(
+                model, ids, context, loss=loss_of_probabilities
+            ),
+            PROBABILITIES_MESSAGE,
+        ),
+        **build_into(
+            LOG_MISTAKES,
+            lambda change: (
+                lambda *arguments, **options: change(
+                    reference_evaluate_loss(*arguments, **options)
+                )
+            ),
+        ),
+        **mode_mistakes(reference_evaluate_loss),
     },
     praise="every target once, each with the same weight, and no chance in it.",
     part="evaluate_loss",
@@ -349,28 +483,41 @@ def gradients_after_clipping(
     return [parameter.grad for parameter in model.parameters()]
 
 
-def scale_gradients_to_norm(
-    model: nn.Module, max_grad_norm: float, largest_scale: float
-) -> Tensor:
-    """Scale all gradients by one number, at most `largest_scale`."""
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
-    for gradient in gradients:
-        gradient.mul_((max_grad_norm / norm).clamp(max=largest_scale))
+def norm_of_gradients(model: nn.Module) -> Tensor:
+    """The norm of all gradients together; 0 without any."""
+    return torch.stack([torch.zeros(()), *norms_of_gradients(model)]).norm()
+
+
+def norms_of_gradients(model: nn.Module) -> list[Tensor]:
+    """The norm of each tensor's gradient."""
+    return [p.grad.norm() for p in model.parameters() if p.grad is not None]
+
+
+def scale_gradients(model: nn.Module, scale: float | Tensor) -> Tensor:
+    """Scale all gradients by one number; their norm before that."""
+    norm = norm_of_gradients(model)
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            parameter.grad.mul_(scale)
     return norm
+
+
+def clip_with_norm(model: nn.Module, max_grad_norm: float, norm: Tensor) -> Tensor:
+    """Scale all gradients by `max_grad_norm` / `norm`, by 1 at most."""
+    return scale_gradients(model, (max_grad_norm / norm).clamp(max=1.0))
 
 
 def reference_clip_gradients(model: nn.Module, max_grad_norm: float) -> Tensor:
     """Solution: one norm and one scale for all gradients, never above one."""
-    return scale_gradients_to_norm(model, max_grad_norm, 1.0)
+    return clip_with_norm(model, max_grad_norm, norm_of_gradients(model))
 
 
 def mistake_clip_each_tensor(model: nn.Module, max_grad_norm: float) -> Tensor:
     """Mistake: each tensor is clipped to the norm by itself."""
-    norms = [p.grad.norm() for p in model.parameters() if p.grad is not None]
+    norm = norm_of_gradients(model)
     for parameter in model.parameters():
         nn.utils.clip_grad_norm_([parameter], max_grad_norm)
-    return torch.stack(norms).norm()
+    return norm
 
 
 def mistake_clip_each_value(model: nn.Module, max_grad_norm: float) -> Tensor:
@@ -381,13 +528,20 @@ def mistake_clip_each_value(model: nn.Module, max_grad_norm: float) -> Tensor:
 
 def mistake_clip_to_norm_one(model: nn.Module, max_grad_norm: float) -> Tensor:
     """Mistake: the norm becomes 1, whatever `max_grad_norm` is."""
-    return scale_gradients_to_norm(model, min(max_grad_norm, 1.0), 1.0)
+    return reference_clip_gradients(model, min(max_grad_norm, 1.0))
+
+
+def mistake_clip_first_tensor_only(model: nn.Module, max_grad_norm: float) -> Tensor:
+    """Mistake: only one of the gradients is scaled."""
+    norm, first = norm_of_gradients(model), next(model.parameters())
+    first.grad.mul_((max_grad_norm / norm).clamp(max=1.0))
+    return norm
 
 
 clip_gradients = Exercise(
     solution=reference_clip_gradients,
     inputs=lambda: [(1.0, 2.0), (1.0, 100.0), (0.01, 1.0)],
-    observe=gradients_after_clipping,
+    effect=gradients_after_clipping,
     mistakes={
         "each tensor": (
             mistake_clip_each_tensor,
@@ -399,8 +553,8 @@ clip_gradients = Exercise(
             "You clamped each number, which turns the arrow. Scale all of them alike.",
         ),
         "always scaled": (
-            lambda model, max_grad_norm: scale_gradients_to_norm(
-                model, max_grad_norm, math.inf
+            lambda model, max_grad_norm: scale_gradients(
+                model, max_grad_norm / norm_of_gradients(model)
             ),
             "You also *lengthen* short gradients to `max_grad_norm`. Leave those as"
             " they are: the scale is at most 1.",
@@ -410,17 +564,23 @@ clip_gradients = Exercise(
             "You shortened to length 1, not to `max_grad_norm`.",
         ),
         "squared": (
-            lambda model, max_grad_norm: scale_gradients_to_norm(
-                model, max_grad_norm**2 / norm_of_gradients(model), 1.0
+            lambda model, max_grad_norm: clip_with_norm(
+                model, max_grad_norm, norm_of_gradients(model).square()
             ),
-            "You compare with the squared length: the root is missing.",
+            "You take the sum of all squares for the length: the root is missing.",
+        ),
+        "lengths added": (
+            lambda model, max_grad_norm: clip_with_norm(
+                model, max_grad_norm, sum(norms_of_gradients(model))
+            ),
+            "You added the lengths of the parts. The whole arrow's is the root of the"
+            " sum of all *squares*.",
+        ),
+        "one tensor only": (
+            mistake_clip_first_tensor_only,
+            "Only the first parameter's gradient is scaled. All of them need it.",
         ),
     },
     praise="one arrow, one scale, its direction kept.",
     part="clip_gradients",
 )
-
-
-def norm_of_gradients(model: nn.Module) -> Tensor:
-    """The norm of all gradients together."""
-    return torch.stack([p.grad.norm() for p in model.parameters()]).norm()

@@ -18,7 +18,9 @@ def chat(
     model: Annotated[
         str, typer.Argument(help="a name from: gpt-lib models")
     ] = "shakespeare",
-    length: Annotated[int, typer.Option(min=1, help="tokens an answer")] = 300,
+    length: Annotated[
+        int, typer.Option(min=1, max=10_000_000, help="tokens an answer")
+    ] = 300,
     seed: SeedOption = 1,
     device: DeviceOption = None,
 ) -> None:

@@ -1,5 +1,7 @@
 """`gpt-lib doctor`: the machine, and where things are kept."""
 
+from collections.abc import Iterator
+
 import typer
 
 from gpt_lib.cli.options import DeviceOption, exit_exception, runs_folder
@@ -20,6 +22,8 @@ def doctor(device: DeviceOption = None) -> None:
         raise exit_exception(error) from None
     for key, value in device_info(name).items():
         print_row(key, value)
+    for key, value in gpu_rows():
+        print_row(key, value)
     reason = reason_to_distrust(name)
     print_row("parity", reason or "agrees with the CPU")
     from gpt_lib.catalog import SHIPPED_MODELS_FOLDER
@@ -30,6 +34,17 @@ def doctor(device: DeviceOption = None) -> None:
         print_row(key, folder)
     if reason:
         raise typer.Exit(1)
+
+
+def gpu_rows() -> Iterator[tuple[str, str]]:
+    """Number and description of each of NVIDIA's GPUs in this machine."""
+    import torch
+
+    for number in range(torch.cuda.device_count()):
+        gpu = torch.cuda.get_device_properties(number)
+        memory = gpu.total_memory / 1024**3
+        capability = f"compute capability {gpu.major}.{gpu.minor}"
+        yield f"GPU {number}", f"{gpu.name}, {capability}, {memory:.0f} GiB"
 
 
 def print_row(key: str, value: object) -> None:

@@ -16,6 +16,7 @@ from gpt_lib.cli.options import (
     runs_folder,
     set_device_variable,
 )
+from gpt_lib.playground.messages import printable, with_plain_newlines
 
 if TYPE_CHECKING:
     from gpt_lib.generation import TextGenerator
@@ -29,9 +30,14 @@ def generate(
         ),
     ] = None,
     model: ModelOption = "shakespeare",
-    length: Annotated[int, typer.Option(min=0, help="tokens to write")] = 300,
+    length: Annotated[
+        int, typer.Option(min=0, max=10_000_000, help="tokens to write")
+    ] = 300,
     seed: SeedOption = 1,
-    stop: Annotated[str, typer.Option(help="end when this text is complete")] = "",
+    stop: Annotated[
+        str,
+        typer.Option(help="end when this text was written; the prompt does not count"),
+    ] = "",
     temperature: Annotated[
         float,
         typer.Option(min=0, help="below 1 the likely tokens gain; 0 is greedy"),
@@ -68,15 +74,30 @@ def generate(
     """Generate text after a prompt."""
     set_device_variable(device)
     if prompt is None:
-        if sys.stdin.isatty():
-            typer.echo("Type a prompt, then Ctrl-D.", err=True)
-        prompt = sys.stdin.read().removesuffix("\n")
-    prompt = prompt.replace("\\n", "\n")
+        prompt = call_with_short_errors(read_prompt)
+    prompt = with_plain_newlines(prompt).replace("\\n", "\n")
     settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     settings |= {"min_p": min_p, "repetition_penalty": repetition_penalty}
     request = {"model": model, "prompt": prompt, "length": length, "seed": seed}
     request |= {"stop": stop.replace("\\n", "\n"), "settings": settings}
     call_with_short_errors(lambda: generate_and_print(request, compiled, as_json))
+
+
+def read_prompt() -> str:
+    """All of standard input, without its last new line.
+
+    Raises:
+        ValueError: it is not text.
+    """
+    if sys.stdin.isatty():
+        typer.echo("Type a prompt, then Ctrl-D.", err=True)
+    try:
+        return with_plain_newlines(sys.stdin.read()).removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"standard input is not text in {error.encoding}: byte {error.start} cannot"
+            " be read"
+        ) from None
 
 
 def generate_and_print(request: dict[str, Any], compiled: bool, as_json: bool) -> None:
@@ -94,12 +115,14 @@ def generate_and_print(request: dict[str, Any], compiled: bool, as_json: bool) -
     options = {key: request[key] for key in ("length", "seed", "stop")}
     ids = text_generator.encode(request["prompt"])
     start, tokens = time.perf_counter(), []
+    # What a model has learned may be no text: it must not control the terminal.
+    show = printable if sys.stdout.isatty() else str
     if not as_json:
-        print(request["prompt"], end="", flush=True)
+        print(show(request["prompt"]), end="", flush=True)
     for token in text_generator.generate(ids, **options, **request["settings"]):
         tokens.append(token)
         if not as_json:
-            print(token.text, end="", flush=True)
+            print(show(token.text), end="", flush=True)
     seconds = time.perf_counter() - start
     if as_json:
         result = {"text": "".join(token.text for token in tokens)}

@@ -1,11 +1,13 @@
 """`gpt-lib models`: a table of all trained models."""
 
 import json
+import sys
 from typing import Annotated, Any
 
 import typer
 
-from gpt_lib.cli.options import runs_folder
+from gpt_lib.cli.options import print_error, runs_folder
+from gpt_lib.playground.messages import printable
 
 
 def models(
@@ -14,35 +16,46 @@ def models(
     """List all trained models: those of the course, and your runs."""
     from gpt_lib.catalog import model_names, model_table_row
 
-    rows, root = [], runs_folder()
+    rows, root, all_readable = [], runs_folder(), True
     for name in model_names(root):
         try:
             rows.append(model_table_row(name, root))
-        except ValueError as error:
-            typer.secho(f"gpt-lib: {error}", err=True, fg="red")
+        except (ValueError, OSError) as error:
+            print_error(error)
+            all_readable = False
     if as_json:
         print(json.dumps(rows, indent=1))
     else:
-        print_table(rows)
+        if rows:
+            print_table(rows)
         typer.echo(f"runs are kept in {root}", err=True)
+    if not all_readable:
+        raise typer.Exit(1)
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
     """Print the models; of one whose training was stopped, how far it is."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="")
     for column in rows[0]:
         if column != "of":
             is_number = isinstance(rows[0][column], int | float)
-            table.add_column(column, justify="right" if is_number else "left")
+            # A name is what one copies: it is wrapped, never cut.
+            table.add_column(
+                column, justify="right" if is_number else "left", overflow="fold"
+            )
     for row in rows:
         all_steps = row.pop("of")
         if row["steps"] < all_steps:
             row["steps"] = f"{row['steps']:,} of {all_steps:,}"
-        table.add_row(*map(format_cell, row.values()))
-    Console(highlight=False).print(table)
+        # Text: what stands in brackets is no markup.
+        table.add_row(*(Text(format_cell(value)) for value in row.values()))
+    # A program that reads a pipe gets a line for each model, however long.
+    width = None if sys.stdout.isatty() else 1000
+    Console(highlight=False, width=width).print(table)
 
 
 def format_cell(value: Any) -> str:
@@ -54,4 +67,4 @@ def format_cell(value: Any) -> str:
             return f"{value:.3f}"
         case None:
             return "–"
-    return str(value)
+    return printable(str(value))

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from gpt_lib.playground.messages import printable_message
+
 INTERRUPTED_EXIT_CODE = 130  # what a shell says of a program that Ctrl-C ended
 
 DeviceOption = Annotated[
@@ -23,9 +25,14 @@ SeedOption = Annotated[
 ]
 
 
+def print_error(message: object) -> None:
+    """Print what is wrong, in red, on standard error."""
+    typer.secho(f"gpt-lib: {printable_message(message)}", err=True, fg="red")
+
+
 def exit_exception(message: object) -> typer.Exit:
     """Print what is wrong; the exception to raise ends with exit code 1."""
-    typer.secho(f"gpt-lib: {message}", err=True, fg="red")
+    print_error(message)
     return typer.Exit(1)
 
 

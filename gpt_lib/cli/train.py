@@ -14,20 +14,25 @@ from gpt_lib.cli.options import (
     set_device_variable,
 )
 
-DEFAULT_TEXT = "tinyshakespeare"
-
 
 def train(
     text: Annotated[
-        str,
-        typer.Argument(help="tinyshakespeare, prideandprejudice, toy-diary, or a file"),
-    ] = DEFAULT_TEXT,
+        str | None,
+        typer.Argument(
+            help="tinyshakespeare, prideandprejudice, toy-diary, or a file"
+            "  [default: tinyshakespeare]"
+        ),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option("--name", "-n", help="name of the run  [default: the text's]"),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="go on with the run of this name")
+    ] = False,
+    skip_damaged: Annotated[
+        bool,
+        typer.Option("--skip-damaged", help="resume from the newest whole checkpoint"),
     ] = False,
     preset: Annotated[
         str | None,
@@ -112,20 +117,21 @@ def train(
         for options in (shape, training)
     )
     if resume:
-        check_resume_options(
-            text, name, [*shape, *training, *(["preset"] if preset else [])]
-        )
+        check_resume_options(name, [*shape, *training, *(["preset"] if preset else [])])
+    elif skip_damaged:
+        raise typer.BadParameter("--skip-damaged goes with --resume")
     set_device_variable(device)
-    name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", Path(text).stem).strip("-.")
+    new_text = text or "tinyshakespeare"
 
     def run() -> tuple[str, bool]:
         from gpt_lib.cli.train_run import make_new_run_card, resume_run, train_new_run
         from gpt_lib.runs import CheckpointWriter
 
-        training_run = CheckpointWriter(name, runs_folder())
+        run_name = default_run_name(new_text) if name is None else name
+        training_run = CheckpointWriter(run_name, runs_folder())
         if resume:
-            return resume_run(training_run)
-        card = make_new_run_card(text, preset or "cpu", shape, training)
+            return resume_run(training_run, text, skip_damaged)
+        card = make_new_run_card(new_text, preset or "cpu", shape, training)
         return train_new_run(training_run, card)
 
     message, finished = call_with_short_errors(run)
@@ -134,7 +140,21 @@ def train(
         raise typer.Exit(INTERRUPTED_EXIT_CODE)
 
 
-def check_resume_options(text: str, name: str | None, options: list[str]) -> None:
+def default_run_name(text: str) -> str:
+    """The name of a run by that of its text, which may be a file.
+
+    Raises:
+        ValueError: no name of a run can be made of it.
+    """
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(text).stem).strip("-._")[:64]
+    if not name:
+        raise ValueError(
+            f"the run has no name, and none can be made of {text!r}: give one by --name"
+        )
+    return name.rstrip(".")
+
+
+def check_resume_options(name: str | None, options: list[str]) -> None:
     """Refuse what cannot be combined with --resume.
 
     Raises:
@@ -147,5 +167,3 @@ def check_resume_options(text: str, name: str | None, options: list[str]) -> Non
         )
     if not name:
         raise typer.BadParameter("--resume which run? Give --name too")
-    if text != DEFAULT_TEXT:
-        raise typer.BadParameter(f"--resume reads the run's own text: leave out {text}")

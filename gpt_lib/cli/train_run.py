@@ -1,17 +1,23 @@
-"""Training a run by its name, with a progress bar, until its end or until Ctrl-C."""
+"""Training a run by its name, with a progress bar, until its end or an interruption."""
 
+import math
 import signal
 import sys
-import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
+from filelock import FileLock
+from torch import Tensor, nn
 from tqdm import tqdm
 
+from gpt_lib.bigram import LanguageModel
 from gpt_lib.catalog import (
     ARCHITECTURES,
     OPTIMIZERS,
@@ -22,22 +28,37 @@ from gpt_lib.catalog import (
     shape_from_recipe,
 )
 from gpt_lib.checkpoints import (
+    CheckpointError,
     LoadedModel,
     ModelCard,
     build_architecture,
     build_on_meta,
     build_tokenizer,
+    total_bytes,
 )
 from gpt_lib.data import PUBLIC_TEXTS, Corpus, load_corpus, load_text
-from gpt_lib.device import pick_device
+from gpt_lib.device import bytes_to_gib, pick_device
 from gpt_lib.runs import (
     CheckpointWriter,
+    TrainingPause,
+    TrainingProgress,
     best_checkpoint,
     checkpointed,
     load_for_resuming,
+    newest_whole_step,
+    set_damaged_aside,
 )
 from gpt_lib.text import Tokenizer
-from gpt_lib.training import TrainingConfig, TrainingState, evaluate_loss, train
+from gpt_lib.training import (
+    StepRecord,
+    TrainingConfig,
+    TrainingState,
+    evaluate_loss,
+    train,
+    training_step,
+)
+
+MAX_UNSAVED_SECONDS = 300.0  # of training that a power cut may take away
 
 
 def make_new_run_card(
@@ -66,17 +87,41 @@ def make_new_run_card(
         config["context"] = shape["context"]  # for a model that reads any length
     model = build_on_meta(preset_recipe.architecture, shape, ARCHITECTURES)
     config = TrainingConfig(**config)
+    check_memory(model, config)
     # A text that is too short for the context is an error before a run is there.
     load_corpus(text, corpus.tokenizer, model.context or config.context)
     return ModelCard(
         architecture=preset_recipe.architecture,
         shape=shape,
         tokenizer=corpus.tokenizer.to_card(),
-        text=text if is_known_text(text) else str(Path(text).expanduser().resolve()),
+        text=known_text(text),
         text_sha256=corpus.sha256,
         split=corpus.split,
         training=config,
     )
+
+
+def check_memory(model: LanguageModel, config: TrainingConfig) -> None:
+    """Check that a training step of a model, which may be on meta, fits into memory.
+
+    Raises:
+        ValueError: it does not, by an estimate: weights, gradients and the optimizer's
+            two numbers for each; what every layer gives, and gradients of that; logits.
+    """
+    tokens = config.batch_size * (model.context or config.context)
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    features = sum(layer.out_features for layer in layers) + model.vocab_size
+    needed = 4 * total_bytes(model.state_dict()) + 2 * 4 * tokens * features
+    device = pick_device()
+    memory = psutil.virtual_memory().total
+    if device.type == "cuda":
+        memory = torch.cuda.get_device_properties(device).total_memory
+    if needed > memory:
+        raise ValueError(
+            f"a training step takes about {bytes_to_gib(needed):,.0f} GiB, and"
+            f" {device.type} has {bytes_to_gib(memory):,.0f}: try a smaller batch size,"
+            " context, width or depth"
+        )
 
 
 def merge_training_options(
@@ -93,9 +138,18 @@ def merge_training_options(
     }
 
 
-def is_known_text(text: str) -> bool:
-    """Whether this is the name of a text, not a file."""
-    return text == "toy-diary" or text in PUBLIC_TEXTS
+def evaluate_with_bar(model: LanguageModel, ids: Tensor, label: str) -> float:
+    """`evaluate_loss`, with a progress bar if it takes longer than two seconds."""
+    with tqdm(
+        total=len(ids) - 1, unit="token", desc=label, delay=2, leave=False
+    ) as bar:
+        return evaluate_loss(model, ids, report=bar.update)
+
+
+def known_text(text: str) -> str:
+    """What a card calls a text: its name, or the whole path of a file."""
+    is_name = text == "toy-diary" or text in PUBLIC_TEXTS
+    return text if is_name else str(Path(text).expanduser().resolve())
 
 
 def begin(run: CheckpointWriter, card: ModelCard) -> tuple[LoadedModel, TrainingState]:
@@ -111,60 +165,106 @@ def begin(run: CheckpointWriter, card: ModelCard) -> tuple[LoadedModel, Training
     ), state
 
 
-def load_run_corpus(loaded: LoadedModel) -> Corpus:
+def load_run_corpus(loaded: LoadedModel, moved_to: str | None = None) -> Corpus:
     """The text of a run as ids of its tokenizer, on the device that trains.
 
     Raises:
-        ValueError: the text is not there, or has changed since.
+        ValueError: the text is not there, or is not the one that the run began with.
     """
-    card = loaded.card
-    if sha256(load_text(card.text).encode()).hexdigest() != card.text_sha256:
+    card, name = loaded.card, moved_to or loaded.card.text
+    try:
+        text = load_text(name)
+    except (OSError, ValueError) as error:
         raise ValueError(
-            f"{card.text} has changed since this run began: it cannot be resumed with"
-            " another text; train a new run, under another name"
+            f"{error}. If the text of this run was moved, say where it is now: gpt-lib"
+            " train FILE --resume --name NAME; it is known by its content"
+        ) from None
+    if sha256(text.encode()).hexdigest() != card.text_sha256:
+        raise ValueError(
+            f"{name} is not the text that this run began with, or has changed since: it"
+            " cannot be resumed with another text; train a new run, under another name"
         )
-    corpus = load_corpus(card.text, loaded.tokenizer, split=card.split)
+    corpus = load_corpus(name, loaded.tokenizer, split=card.split)
     return corpus.to(pick_device())
 
 
-def train_until_interrupted(
-    run: CheckpointWriter, loaded: LoadedModel, state: TrainingState, corpus: Corpus
-) -> bool:
-    """Train to the end, or until Ctrl-C; whether the end was reached."""
-    model, _, card = loaded
-    total = card.training.steps
-    records = train(model, corpus.train, corpus.validation, card.training, state)
-    records = checkpointed(records, run, model, state, card, corpus.validation)
-    bar = tqdm(total=total, initial=state.step, unit="step", desc=run.name)
-    with interrupts() as interrupted, bar, closing(records):
-        losses = {}
-        for record in records:
-            bar.update(state.step - bar.n)
-            losses["loss"] = f"{record.batch_loss:.3f}"
-            if record.validation_estimate is not None:
-                losses["validation"] = f"{record.validation_estimate:.3f}"
-            bar.set_postfix(losses, refresh=False)
-            if interrupted.is_set():
-                break
-    return state.step == total
+def train_until_interrupted(progress: TrainingProgress, corpus: Corpus) -> None:
+    """Train to the end, or until a signal asks to stop; either is saved."""
+    state, config = progress.state, progress.card.training
+    progress.report_unsaved = lambda error: tqdm.write(
+        f"gpt-lib: not saved: {error}; the training goes on, and saving is tried again",
+        sys.stderr,
+    )
+    bar = tqdm(
+        total=config.steps, initial=state.step, unit="step", desc=progress.run.name
+    )
+    with interrupts() as interrupts_seen, bar:
+        while state.step < config.steps and not interrupts_seen:
+            step = PausingStep(interrupts_seen)
+            parts = corpus.train, corpus.validation
+            records = train(progress.model, *parts, config, state, step)
+            with closing(checkpointed(records, progress)) as records:
+                show_records(records, state, bar)
+
+
+def show_records(
+    records: Iterator[StepRecord], state: TrainingState, bar: tqdm
+) -> None:
+    """Show every record in the progress bar."""
+    losses = {}
+    for record in records:
+        bar.update(state.step - bar.n)
+        losses["loss"] = f"{record.batch_loss:.3f}"
+        if record.validation_estimate is not None:
+            losses["validation"] = f"{record.validation_estimate:.3f}"
+        bar.set_postfix(losses, refresh=False)
+
+
+@dataclass
+class PausingStep:
+    """`training_step`, until a signal was seen or it is time to save: then a pause."""
+
+    interrupts_seen: list[int]  # numbers of signals
+    first_call: float | None = field(default=None, init=False)
+
+    def __call__(self, *arguments: Any) -> tuple[Tensor, Tensor]:
+        """A step; TrainingPause instead, between two steps."""
+        now = time.monotonic()
+        self.first_call = self.first_call or now  # one step is made in any case
+        if self.interrupts_seen or now - self.first_call > MAX_UNSAVED_SECONDS:
+            raise TrainingPause
+        return training_step(*arguments)
 
 
 @contextmanager
-def interrupts() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets, so that no step is cut in half; twice ends at once."""
-    interrupted = threading.Event()
+def interrupts() -> Iterator[list[int]]:
+    """The signals that asked to stop: no step is cut in half, but a second one ends it.
 
-    def handle_signal(*_: object) -> None:
-        if interrupted.is_set():
+    They are Ctrl-C, SIGTERM, and SIGHUP, which a terminal sends when it is closed.
+    """
+    seen: list[int] = []
+
+    def handle_signal(number: int, _: object) -> None:
+        if seen:
             raise KeyboardInterrupt
-        interrupted.set()
-        tqdm.write("stopping after this record; Ctrl-C again ends at once", sys.stderr)
+        seen.append(number)
+        with suppress(OSError):  # the terminal may be gone
+            tqdm.write(
+                "stopping after this step; Ctrl-C again ends at once", sys.stderr
+            )
 
-    before = signal.signal(signal.SIGINT, handle_signal)
+    names = "SIGINT", "SIGTERM", "SIGHUP"
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    # Who started us may have asked that a signal be ignored, as nohup does.
+    handled = [number for number in numbers if before[number] != signal.SIG_IGN]
+    for number in handled:
+        signal.signal(number, handle_signal)
     try:
-        yield interrupted
+        yield seen
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number in handled:
+            signal.signal(number, before[number])
 
 
 def train_new_run(run: CheckpointWriter, card: ModelCard) -> tuple[str, bool]:
@@ -176,37 +276,75 @@ def train_new_run(run: CheckpointWriter, card: ModelCard) -> tuple[str, bool]:
     name = run.name
     if name in SHIPPED_MODEL_NAMES:
         raise ValueError(f"{name!r} comes with the course: take another name")
-    for other in run_names(run.root):
-        # Some file systems take both for one folder.
-        if other.lower() == name.lower() and other != name:
-            raise ValueError(
-                f"{name!r} is too like the run {other!r}: take another name"
-            )
-    with run.lock(new=True):
-        return run_to_end(run, *begin(run, card))
+    run.root.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        # Two processes may begin two names at one moment: one after the other.
+        with FileLock(run.root / ".new-run.lock"):
+            for other in run_names(run.root):
+                # Some file systems take both for one folder.
+                if other.lower() == name.lower() and other != name:
+                    raise ValueError(
+                        f"{name!r} is too like the run {other!r}: take another name"
+                    )
+            stack.enter_context(run.lock(new=True))
+            loaded, state = begin(run, card)
+        return run_to_end(run, loaded, state)
 
 
-def resume_run(run: CheckpointWriter) -> tuple[str, bool]:
-    """Go on with a run that was stopped; returns what `train_new_run` does."""
-    run.last()  # an unknown name is an error before a folder is made
+def resume_run(
+    run: CheckpointWriter, moved_to: str | None = None, skip_damaged: bool = False
+) -> tuple[str, bool]:
+    """Go on with a run that was stopped; returns what `train_new_run` does.
+
+    Args:
+        moved_to: where its text is now, if not where the card says.
+        skip_damaged: go on from the newest whole checkpoint, with newer ones set aside.
+    """
+    newest = run.newest_step()  # an unknown name is an error before a folder is made
     with run.lock():
+        if skip_damaged:
+            for folder in set_damaged_aside(run, ARCHITECTURES):
+                print(f"set aside: {folder}", file=sys.stderr)
         options = ARCHITECTURES, TOKENIZER_LOADERS, OPTIMIZERS
-        return run_to_end(run, *load_for_resuming(run, pick_device(), *options))
+        try:
+            loaded, state = load_for_resuming(run, pick_device(), *options)
+        except CheckpointError as error:
+            if newest_whole_step(run, ARCHITECTURES) in (None, newest):
+                raise
+            raise CheckpointError(
+                f"{error}; to go on from there, and set what is newer aside: gpt-lib"
+                f" train --resume --skip-damaged --name {run.name}"
+            ) from None
+        return run_to_end(run, loaded, state, moved_to)
 
 
 def run_to_end(
-    run: CheckpointWriter, loaded: LoadedModel, state: TrainingState
+    run: CheckpointWriter,
+    loaded: LoadedModel,
+    state: TrainingState,
+    moved_to: str | None = None,
 ) -> tuple[str, bool]:
     """Train; a message on how it ended, and whether at its end."""
-    steps, corpus = loaded.card.training.steps, load_run_corpus(loaded)
+    steps, corpus = loaded.card.training.steps, load_run_corpus(loaded, moved_to)
+    card = replace(loaded.card, text=known_text(moved_to or loaded.card.text))
     print(f"saving in {run.folder}", file=sys.stderr)
-    if state.step < steps and not train_until_interrupted(run, loaded, state, corpus):
-        message = f"stopped and saved after {state.step} of {steps} steps; go on with:"
+    progress = TrainingProgress(run, loaded.model, state, card, corpus.validation)
+    if state.step < steps:
+        train_until_interrupted(progress, corpus)
+    if state.step < steps:
+        is_saved = run.steps()[-1:] == [state.step]
+        ending = "stopped and saved" if is_saved else "stopped, but not saved,"
+        message = f"{ending} after {state.step} of {steps} steps; go on with:"
         return f"{message} gpt-lib train --resume --name {run.name}", False
-    loss = evaluate_loss(loaded.model, corpus.validation)
-    test_loss = evaluate_loss(loaded.model, corpus.test)
+    held_out = {"validation": corpus.validation, "test": corpus.test}
+    loss, test_loss = (
+        evaluate_with_bar(loaded.model, ids, f"{part} loss")
+        for part, ids in held_out.items()
+    )
+    guess = math.log(corpus.tokenizer.vocab_size)
+    verdict = "is trained" if loss < guess else f"is worse than a guess ({guess:.3f})"
     message = (
-        f"{run.name} is trained: validation loss {loss:.3f}, test loss {test_loss:.3f}"
+        f"{run.name} {verdict}: validation loss {loss:.5g}, test loss {test_loss:.5g}"
     )
     message += f", {state.seconds:.0f} s;"
     best = best_checkpoint(run)

@@ -86,9 +86,9 @@ BANNED_NAMES = {
     "back_off": "interpolate",
     "Counts": "KneserNey",
     "CountedGPT": "GPTWithNGramCounts",
-    "Practice": "HeldOutFoldModel",
+    "Practice": "OutOfFoldTrainingModel",
     "Entry": "RaceConfig",
-    "Lap": "RaceProgress",
+    "Lap": "RaceRecord",
     # views, playground, experiments
     "heat_text": "loss_heatmap",
     "shaper": "sampling_explorer",

@@ -21,6 +21,7 @@ so that re-executing a lesson can never repair the module it is meant to test.
 import argparse
 import ast
 import difflib
+import importlib
 import importlib.util
 import linecache
 import os
@@ -45,8 +46,12 @@ import gpt_lib
 ROOT = Path(gpt_lib.__file__).resolve().parents[1]
 LESSON_FILE = re.compile(r"\d\d[a-z]?_\w+\.ipynb")  # 09_generation, 09b_beam
 EXPORT = re.compile(r"#\|\s*export(?:[ \t]+(\w+))?\s*$", re.MULTILINE)
-# Everything that is meant as the directive, on whatever line and with whatever name.
-ANY_EXPORT_DIRECTIVE = re.compile(r"^#\|\s*export.*$", re.MULTILINE)
+DEFAULT_EXP = re.compile(r"#\|\s*default_exp\s+(\w+)\s*$", re.MULTILINE)
+# Everything that is meant as a directive, on whatever line and however it is written.
+ANY_DIRECTIVE = re.compile(
+    r"^[ \t]*#[ \t]*(?:\|[ \t]*(?:export|default_exp).*|exports?|default_exp.*)$",
+    re.MULTILINE | re.IGNORECASE,
+)
 
 
 # Which lessons there are
@@ -65,15 +70,43 @@ def find_lesson(name: str, root: Path = ROOT) -> Path:
         ValueError: there is no such lesson; the message lists those there are.
     """
     for path in lessons(root):
-        if name_matches_lesson(path.stem, name):
+        if is_name_of_lesson(name, path.stem):
             return path
     known = ", ".join(path.stem for path in lessons(root))
     raise ValueError(f"there is no lesson {name!r}; the lessons are {known}")
 
 
-def name_matches_lesson(stem: str, name: str) -> bool:
-    """Whether `name` means the lesson `stem`: by number, by word, or whole."""
-    return name.removesuffix(".ipynb") in (stem, *stem.split("_", 1))
+def is_name_of_lesson(name: str, lesson_stem: str) -> bool:
+    """Whether `name` means the lesson: by its number, by its word, or whole."""
+    return name.removesuffix(".ipynb") in (lesson_stem, *lesson_stem.split("_", 1))
+
+
+def check_is_lesson(path: Path) -> None:
+    """Check that the notebook at `path`, and no other one, is the lesson of its module.
+
+    Raises:
+        ValueError: it is a copy, or another notebook has its number or its word.
+    """
+    module = default_module(nbformat.read(path, as_version=4))
+    number, _, word = path.stem.partition("_")
+    if not LESSON_FILE.fullmatch(path.name) or module not in (None, word):
+        raise ValueError(
+            f"{path.name} is a copy, and is not exported: the lesson of"
+            f" gpt_lib/{module}.py is called NN_{module}.ipynb, NN its number"
+        )
+    for other in lessons(path.parents[1]):
+        if other.name != path.name and {number, word} & {*other.stem.split("_", 1)}:
+            raise ValueError(
+                f"{path.name} and {other.name} have the same number or name, and only"
+                " one of them can be the lesson: rename or delete the other one"
+            )
+
+
+def copies_of(path: Path) -> list[Path]:
+    """Other notebooks beside the lesson at `path` that have its number."""
+    number, _, _ = path.stem.partition("_")
+    others = path.parent.glob(f"{number}[!0-9a-z]*.ipynb")
+    return sorted(other for other in others if other.name != path.name)
 
 
 # What a notebook says about its modules
@@ -111,7 +144,7 @@ def cells_by_module(notebook: NotebookNode) -> dict[str, list[str]]:
 def default_module(notebook: NotebookNode) -> str | None:
     """What `#| default_exp` names, or None for a notebook that exports nothing."""
     for source in code_cell_sources(notebook):
-        if match := re.match(r"#\|\s*default_exp\s+(\w+)\s*$", source, re.MULTILINE):
+        if match := DEFAULT_EXP.match(source):
             return match[1]
     return None
 
@@ -122,15 +155,20 @@ def exported_module_names(notebook: NotebookNode) -> list[str]:
 
 
 def misplaced_directives(notebook: NotebookNode) -> list[str]:
-    """First lines of cells that would be skipped silently.
+    """Lines that are meant as directives and would be skipped silently.
 
-    Their `#| export` is not on line 1, or is followed by more than one word.
+    They are not on line 1, are written in another way, or name a second module as the
+    lesson's own.
     """
-    return [
-        source.splitlines()[0]
-        for source in code_cell_sources(notebook)
-        if ANY_EXPORT_DIRECTIVE.search(source) and not is_export(source)
-    ]
+    lines, modules = [], 0
+    for source in code_cell_sources(notebook):
+        right = EXPORT.match(source) or DEFAULT_EXP.match(source)
+        modules += DEFAULT_EXP.match(source) is not None
+        known = right and (modules == 1 or is_export(source))
+        for match in ANY_DIRECTIVE.finditer(source):
+            if not known or match.start() > 0:
+                lines.append(match[0].strip())
+    return lines
 
 
 def docstring_quotes(notebook: NotebookNode) -> list[str]:
@@ -187,7 +225,8 @@ def render_notebook_modules(file: str, content: str) -> tuple[tuple[str, str], .
     if misplaced := misplaced_directives(notebook):
         raise ValueError(
             f"{file}: `#| export` must be line 1 of its cell, alone or with the name of"
-            f" one module, but one cell begins with {misplaced[0]!r}"
+            " one module, and `#| default_exp NAME` must be there once, but one cell"
+            f" has {misplaced[0]!r}"
         )
     return tuple((name, render_module(file, notebook, name)) for name in cells)
 
@@ -227,7 +266,11 @@ def run_ruff(command: list[str], source: str) -> str:
     """`source` as ruff changes it under this project's settings."""
     command = [find_ruff_bin(), *command, "--stdin-filename", "gpt_lib/module.py", "-"]
     result = subprocess.run(
-        command, input=source, capture_output=True, text=True, cwd=ROOT
+        command,
+        input=source,
+        capture_output=True,
+        encoding="utf-8",
+        cwd=ROOT,
     )
     if result.returncode:
         raise ValueError(f"the exported code is not Python: {result.stderr.strip()}")
@@ -374,6 +417,7 @@ def export_notebook(path: Path) -> bool:
     Raises:
         ImportError: the exported code does not import; the old modules are untouched.
     """
+    check_is_lesson(path)
     modules, targets = render(path), module_paths(path)
     changed = [
         target
@@ -432,7 +476,10 @@ def export_lesson(name: str) -> ModuleType:
             `GPT_EXPORT=check`, a module differs from the notebook.
         ImportError: the exported code does not import; the old modules are kept.
     """
-    path = find_lesson(name)
+    path, here = find_lesson(name), os.environ.get("JPY_SESSION_NAME")
+    if here and Path(here).name != path.name:  # JupyterLab says which notebook this is
+        print(f"{Path(here).name} is a copy: the lesson is {path.name}; not exported")
+        return importlib.import_module(f"gpt_lib.{module_paths(path)[0].stem}")
     if name := find_unsaved_definition(path, get_cells_run()):
         raise RuntimeError(
             f"{path.name} on disk and this kernel disagree about `{name}`:"
@@ -487,6 +534,8 @@ def main() -> None:
         state = "changed" if export_notebook(path) else "unchanged"
         targets = ", ".join(f"gpt_lib/{target.name}" for target in module_paths(path))
         print(f"{path.name} -> {targets} ({state})")
+        for copy in copies_of(path):
+            print(f"left out: {copy.name}, a copy of {path.name}", file=sys.stderr)
 
 
 if __name__ == "__main__":

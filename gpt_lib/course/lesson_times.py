@@ -37,7 +37,7 @@ def exercise_minutes(notebook: NotebookNode) -> int:
     return MINUTES_AN_EXERCISE * sum(stubs)
 
 
-def times_in_head(notebook: NotebookNode, seconds: float) -> str:
+def describe_times(notebook: NotebookNode, seconds: float) -> str:
     """The times as a head states them, for a lesson that runs in `seconds`."""
     rounded = next((each for each in SECONDS if each >= seconds), round(seconds))
     return (
@@ -49,4 +49,4 @@ def times_in_head(notebook: NotebookNode, seconds: float) -> str:
 def update_times(notebook: NotebookNode, seconds: float) -> None:
     """Write the times into the lesson's first cell."""
     head = notebook.cells[0]
-    head.source = TIMES_PATTERN.sub(times_in_head(notebook, seconds), head.source)
+    head.source = TIMES_PATTERN.sub(describe_times(notebook, seconds), head.source)

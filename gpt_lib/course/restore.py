@@ -38,7 +38,7 @@ def find_committed_path(name: str, root: Path) -> Path:
     names = [Path(line).name for line in output.splitlines()]
     names = [file for file in names if export.LESSON_FILE.fullmatch(file)]
     for file in names:
-        if export.name_matches_lesson(file.removesuffix(".ipynb"), name):
+        if export.is_name_of_lesson(name, file.removesuffix(".ipynb")):
             return root / "notebooks" / file
     raise ValueError(f"there is no lesson {name!r}; the lessons are {', '.join(names)}")
 

@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 
 from gpt_lib.course import export
 from gpt_lib.course.banned_names import BANNED_NAME_PARTS, BANNED_NAMES
-from gpt_lib.course.lesson_times import TIMES_PATTERN, times_in_head
+from gpt_lib.course.lesson_times import TIMES_PATTERN, describe_times
 from gpt_lib.course.prose_numbers import KNOWN_NUMBERS, numbers_in_prose
 from gpt_lib.views.picture import WIDGET_VIEW
 
@@ -60,7 +60,7 @@ def project_files(root: Path) -> list[Path]:
     if not (root / ".git").exists():
         return sorted(path for path in root.rglob("*") if path.is_file())
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    result = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8")
     paths = [root / line for line in result.stdout.splitlines()]
     return [path for path in paths if path.is_file()]
 
@@ -223,7 +223,7 @@ def computed_times(root: Path) -> list[str]:
         times = TIMES_PATTERN.search(notebook.cells[0].source)
         if not times:
             faults.append(f"{name}: no times in its head")
-        elif times[0] != (right := times_in_head(notebook, float(times[1]))):
+        elif times[0] != (right := describe_times(notebook, float(times[1]))):
             faults.append(f"{name}: {times[0]!r} in its head should be {right!r}")
     return faults
 
@@ -335,7 +335,7 @@ def modules_import(root: Path) -> list[str]:
         "        print(f'{name} fails on import: {type(e).__name__}: {e}')\n"
     )
     command = [sys.executable, "-c", program, *names]
-    result = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8")
     return result.stdout.splitlines() + result.stderr.splitlines()[-1:]
 
 

@@ -103,10 +103,14 @@ def last_training_record(
 
 
 def steps_within(seconds: float, stage: Stage, corpus: Corpus) -> int:
-    """How many training steps fit into a time, estimated by a short trial."""
+    """How many training steps fit into a time, estimated by a trial of a second."""
     config = replace(stage.training, steps=60, warmup_steps=10)
-    model = stage.build(corpus.tokenizer.vocab_size).to(corpus.train.device)
-    trial = last_training_record(model, corpus, config)
+    while True:
+        model = stage.build(corpus.tokenizer.vocab_size).to(corpus.train.device)
+        trial = last_training_record(model, corpus, config)
+        if trial.seconds > min(1.0, seconds / 10):
+            break
+        config = replace(config, steps=4 * config.steps)  # too short to be timed
     steps = trial.tokens_per_second * seconds / (config.batch_size * config.context)
     return max(stage.training.warmup_steps + 2, round(steps))
 

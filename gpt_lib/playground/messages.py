@@ -24,9 +24,36 @@ def find_known_name(kind: str, typed: str, known: Iterable[str]) -> str:
     raise ValueError(f"{typed!r} is no {kind}; {guess}: {', '.join(known) or 'none'}")
 
 
+def with_plain_newlines(text: str) -> str:
+    r"""A text as training reads a file: no byte order mark, each new line a \n."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
 def unescape(text: str) -> str:
     r"""The text with each typed \n as a new line, \\ as a backslash, \/ as a slash."""
     return re.sub(r"\\([n\\/])", lambda m: "\n" if m[1] == "n" else m[1], text)
+
+
+# Controls of a terminal, halves of surrogate pairs, and what turns the direction round.
+UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]"
+)
+MAX_MESSAGE_LENGTH = 1000
+
+
+def printable(text: str) -> str:
+    """The text, with what could control a terminal written as escapes.
+
+    What comes from a file passes through here before it is printed: a name, a token, an
+    error. New lines and tabs stay.
+    """
+    return UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def printable_message(message: object) -> str:
+    """A message of a bounded length, `printable`; a longer one loses its middle."""
+    text, half = printable(str(message)), MAX_MESSAGE_LENGTH // 2
+    return text if len(text) <= 2 * half else f"{text[:half]} … {text[-half:]}"
 
 
 def error_text(error: Exception) -> str:

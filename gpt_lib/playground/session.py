@@ -310,7 +310,7 @@ class Run:
         count = max((task.count for task in self.tasks), default=0)
         return count / max(self.seconds, 1e-9)
 
-    def steps(self) -> Iterator[None]:
+    def write_in_steps(self) -> Iterator[None]:
         """Load and write, a token of each text a step; what fails is in `error`."""
         try:
             for name in dict.fromkeys(self.plan.models):
@@ -393,18 +393,18 @@ class Run:
             self.seconds = time.monotonic() - self.start_time
         return is_writing
 
-    def report(self, index: int) -> str:
+    def ending_summary(self, model_index: int) -> str:
         """How the text of one model ended: an error, or its tokens, speed and nats."""
-        if index >= len(self.tasks):
+        if model_index >= len(self.tasks):
             return "stopped"
-        task = self.tasks[index]
-        report = task.error
-        if not report:
+        task = self.tasks[model_index]
+        summary = task.error
+        if not summary:
             speed = task.count / max(self.seconds, 1e-9)
-            report = f"{task.outcome or 'stopped'}: {task.count} tokens"
-            report += f", {speed:,.0f} tokens/s"
+            summary = f"{task.outcome or 'stopped'}: {task.count} tokens"
+            summary += f", {speed:,.0f} tokens/s"
         surprisal = task.text and task.text.mean_surprisal
-        return report if surprisal is None else report + f", {format_nats(surprisal)}"
+        return summary if surprisal is None else summary + f", {format_nats(surprisal)}"
 
 
 class Session:

@@ -108,6 +108,23 @@ def test_the_presets_in_the_help_are_those_of_the_catalog():
 # What the commands do
 
 
+def test_doctor_lists_every_gpu(folder, monkeypatch):
+    class Properties:
+        def __init__(self, name, major, minor, total_memory):
+            self.name, self.major, self.minor = name, major, minor
+            self.total_memory = total_memory
+
+    gpus = [
+        Properties("H100", 9, 0, 80 * 1024**3),
+        Properties("T4", 7, 5, 16 * 1024**3),
+    ]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(gpus))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", gpus.__getitem__)
+    lines = call("doctor").stdout.splitlines()
+    assert "GPU 0         H100, compute capability 9.0, 80 GiB" in lines
+    assert "GPU 1         T4, compute capability 7.5, 16 GiB" in lines
+
+
 def test_doctor_reports_the_machine_and_the_folders(folder):
     result = call("doctor")
     assert result.exit_code == 0
@@ -237,7 +254,6 @@ def test_a_mistake_is_one_line_and_exit_code_1(folder, words, message):
         (["train", "--resume", "--steps", "9"], "leave out steps"),
         (["train", "--resume", "-p", "cpu", "--heads", "2"], "leave out heads, preset"),
         (["train", "--resume"], "--resume which run? Give --name too"),
-        (["train", "x.txt", "--resume", "-n", "y"], "own text: leave out x.txt"),
         (["trian"], "No such command 'trian'"),
         (
             ["chat", "--length", "0"],
@@ -293,7 +309,7 @@ def test_a_changed_text_is_not_trained_on(folder):
     text.write_text("four five six " * 60)
     result = call("train", "--resume", "--name", "changing")
     assert result.exit_code == 1
-    assert "changing.txt has changed since this run began" in result.stderr
+    assert "began with, or has changed since" in " ".join(result.stderr.split())
 
 
 # Any tokenizer

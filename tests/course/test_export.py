@@ -142,7 +142,7 @@ FAULTS = [
     (stale_second_module, "gpt_lib/pairs.py is not what 02_bigram.ipynb exports"),
     (missing_second_module, "gpt_lib/pairs.py is missing"),
     (second_module_without_a_quote, "`#| export pairs` needs a quote of its own"),
-    (second_module_in_two_words, "one cell begins with '#| export my pairs'"),
+    (second_module_in_two_words, "one cell has '#| export my pairs'"),
     (second_module_of_two_lessons, "two notebooks export gpt_lib/pairs.py"),
     (second_module_without_tests, "tests/lessons/test_pairs.py is missing"),
     (second_module_over_a_part_by_hand, "views, which is written by hand"),
@@ -190,14 +190,93 @@ def test_export_writes_only_what_changed(project):
 
 
 @pytest.mark.parametrize(
-    "first_line", ["# hi\n#| export", "#| export my-pairs", "#| exports"]
-)
-def test_a_misplaced_directive_cannot_be_exported(project, first_line):
+    "lines",
+    ["# hi\n#| export", "#| export my-pairs", "#| exports", "#export", "# export",
+     "#| Export", "# | export", "#|EXPORT pairs", "x = 0\n    #| export",
+     "#| export\n#| export pairs", "#| default_exp other", "#| default_exp my-pairs",
+     "# default_exp bigram", "#| Default_Exp bigram"],
+)  # fmt: skip
+def test_a_misplaced_directive_cannot_be_exported(project, lines):
     path = project / BIGRAM
-    add_cell(path, f"{first_line}\nx = 1")
-    begin = re.escape(repr(first_line.splitlines()[0]))
-    with pytest.raises(ValueError, match=rf"must be line 1 of its cell.*{begin}$"):
+    add_cell(path, f"{lines}\nx = 1")
+    directive = re.escape(repr(lines.splitlines()[-1].strip()))
+    with pytest.raises(ValueError, match=rf"must be line 1 of its cell.*{directive}$"):
         export.render(path)
+
+
+@pytest.mark.parametrize(
+    "comment", ["# export the model", "# exported by hand", "print('#| export')"]
+)
+def test_a_comment_is_no_directive(project, comment):
+    path = project / BIGRAM
+    add_cell(path, f"{comment}\nx = 1")
+    export.render(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("02_bigram-Copy1", "02_bigram-Copy1.ipynb is a copy, and is not exported"),
+        ("02_bigram_mine", "02_bigram_mine.ipynb is a copy, and is not exported"),
+        ("Untitled", "Untitled.ipynb is a copy, and is not exported"),
+        ("04_bigram", "04_bigram.ipynb and 02_bigram.ipynb have the same number or n"),
+    ],
+)
+def test_a_copy_is_never_written_over_the_library(project, name, complaint):
+    saved = (project / BIGRAM).read_bytes()
+    changed_notebook(project)
+    copy = (project / BIGRAM).rename(project / "notebooks" / f"{name}.ipynb")
+    (project / BIGRAM).write_bytes(saved)
+    before = (project / "gpt_lib" / "bigram.py").read_text()
+    with pytest.raises(ValueError, match=complaint):
+        export.export_notebook(copy)
+    assert (project / "gpt_lib" / "bigram.py").read_text() == before
+
+
+def test_two_lessons_with_one_number_are_both_refused(project):
+    other = project / "notebooks" / "02_pairs.ipynb"
+    source = (
+        (project / BIGRAM)
+        .read_text()
+        .replace("default_exp bigram", "default_exp pairs")
+    )
+    other.write_text(source)
+    for path in (project / BIGRAM, other):
+        with pytest.raises(ValueError, match="have the same number or name"):
+            export.export_notebook(path)
+
+
+@pytest.mark.parametrize("lesson", ["09", "12", "13"])
+def test_what_is_exported_does_not_depend_on_the_locale(lesson):
+    """These have letters that are not ASCII; Windows' default is no UTF-8 either."""
+    code = (
+        "from gpt_lib.course import export;"
+        f"assert export.first_module_difference(export.find_lesson({lesson!r})) is None"
+    )
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env={**os.environ, **locale}, capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_copy_beside_a_lesson_is_named(project):
+    copy = project / "notebooks" / "02_bigram-Copy1.ipynb"
+    copy.write_bytes((project / BIGRAM).read_bytes())
+    assert export.copies_of(project / BIGRAM) == [copy]
+    assert export.export_notebook(project / BIGRAM) is False
+    optional = project / "notebooks" / "09b_beam.ipynb"
+    assert export.copies_of(project / "notebooks" / "09_generation.ipynb") == []
+    assert optional.is_file()
+
+
+def test_the_last_cell_of_a_copy_says_so(monkeypatch, capsys):
+    monkeypatch.setenv("JPY_SESSION_NAME", "/here/notebooks/02_bigram-Copy1.ipynb")
+    module = export.export_lesson("02_bigram")
+    assert module.__name__ == "gpt_lib.bigram"
+    said = (
+        "02_bigram-Copy1.ipynb is a copy: the lesson is 02_bigram.ipynb; not exported"
+    )
+    assert capsys.readouterr().out == said + "\n"
 
 
 def test_cells_that_were_not_run_or_not_saved_are_named(project):

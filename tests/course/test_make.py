@@ -17,13 +17,14 @@ from gpt_lib.experiments.bench import peers
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 GROUPS = PYPROJECT["project"]["optional-dependencies"]
 FAKES = {
+    "a shim": "echo pyenv: python: command not found >&2; exit 127",
     "too old": 'case "$1" in -V) echo Python 3.9.2;; *) exit 1;; esac',
     "no venv": 'case "$*" in *ensurepip*) exit 1;; esac',
 }
 
 
 def make(folder, goal, python):
-    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+    for name in ("Makefile", "requirements.txt", "requirements.lock", "pyproject.toml"):
         shutil.copy2(ROOT / name, folder)
     command = ["make", goal, f"PYTHON={python}"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
@@ -33,7 +34,8 @@ def make(folder, goal, python):
 @pytest.mark.parametrize(
     ("fake", "message"),
     [
-        ("missing", "is not installed: sudo apt install python3 python3-venv"),
+        ("missing", "does not run: sudo apt install python3 python3-venv"),
+        ("a shim", "does not run: sudo apt install python3 python3-venv"),
         ("too old", "Python 3.9.2 is too old, 3.11.5 or newer is needed"),
         ("no venv", "this Python lacks venv: sudo apt install python3-venv"),
     ],
@@ -62,6 +64,8 @@ def test_make_alone_lists_what_there_is(tmp_path):
         "bench",
         "ladder",
         "shipped",
+        "lock",
+        "audit",
     ):
         assert f"\n{goal} " in "\n" + done.stdout
 
@@ -78,6 +82,19 @@ def test_what_is_pinned_is_what_is_declared():
     assert requirements.keys() == pinned().keys()
     for name, version in pinned().items():
         assert requirements[name].specifier.contains(version), name
+
+
+def test_the_lock_has_every_pinned_package_and_names_no_place():
+    """Hashes are not in it: torch's differ by index, and `-e .` cannot have one."""
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    requirements = {each.name: each for each in map(Requirement, lines)}
+    for name, version in pinned().items():
+        assert str(requirements[name].specifier) == f"=={version}", name
+    assert len(requirements) > 2 * len(pinned())
+    assert all(each.url is None for each in requirements.values())
+    assert "://" not in text
+    assert "gpt-lib" not in requirements
 
 
 def test_what_the_library_imports_is_declared():

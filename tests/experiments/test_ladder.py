@@ -101,10 +101,21 @@ def test_a_short_run_of_each_stage(monkeypatch, stage):
 
 
 def test_as_many_steps_are_planned_as_fit_into_the_time(monkeypatch):
-    stage, trial = ladder.STAGES[1], SimpleNamespace(tokens_per_second=1_536_000)
-    monkeypatch.setattr(ladder, "last_training_record", lambda *_: trial)
+    stage, trials = ladder.STAGES[1], []
+
+    def fake_training(model, corpus, config):
+        """A thousand steps a second; a trial that is too short is timed wrongly."""
+        trials.append(config.steps)
+        is_short = config.steps < 500
+        return SimpleNamespace(
+            seconds=config.steps / 1000,
+            tokens_per_second=1536 if is_short else 1_536_000,
+        )
+
+    monkeypatch.setattr(ladder, "last_training_record", fake_training)
     corpus = load_corpus("toy-diary")
-    assert ladder.steps_within(2.0, stage, corpus) == 2000
+    assert ladder.steps_within(20.0, stage, corpus) == 20_000
+    assert trials == [60, 240, 960, 3840]
     assert ladder.steps_within(0.001, stage, corpus) == stage.training.warmup_steps + 2
 
 

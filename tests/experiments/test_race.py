@@ -72,7 +72,9 @@ def test_a_racer_is_saved_and_comes_back(tmp_path, make_model):
     assert (card.step, card.training.optimizer) == (5, "Muon")
     with pytest.raises(checkpoints.CheckpointError, match="cannot be trained on"):
         runs.load_for_resuming(
-            runs.CheckpointWriter("mine", tmp_path), torch.device("cpu")
+            runs.CheckpointWriter("mine", tmp_path),
+            torch.device("cpu"),
+            catalog.ARCHITECTURES,
         )
 
 

@@ -1,5 +1,6 @@
 """The faults of an exercise: the one generic test that all exercises must pass."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import torch
@@ -30,9 +31,11 @@ def exercise_defects(exercise: Exercise) -> list[str]:
             faults.append(f"{first!r} and {second!r} look the same on the inputs")
     for kind, spoil in {"NaN": to_nan, "a wrong shape": to_wrong_shape}.items():
         expected = exercise.run(exercise.solution)
-        spoilt = [spoil(outcome) for outcome in expected]
+        spoilt = [replace(each, observed=spoil(each.observed)) for each in expected]
         if exercise.first_difference(spoilt, expected) is None:
             faults.append(f"{kind} passes")
+    if forgotten := exercise.errors.keys() - exercise.mistakes.keys():
+        faults.append(f"there are no mistakes of the names {sorted(forgotten)}")
     return faults
 
 
@@ -42,17 +45,21 @@ def to_nan(outcome):
         case torch.Tensor() if outcome.is_floating_point():
             return torch.full_like(outcome, torch.nan)
         case tuple() | list():
-            return type(outcome)(to_nan(part) for part in outcome)
+            return [to_nan(part) for part in outcome]
+        case dict():
+            return {name: to_nan(part) for name, part in outcome.items()}
         case _:
             return float("nan")
 
 
 def to_wrong_shape(outcome):
-    """The same outcome with one dimension too many."""
+    """The same outcome with one dimension too many, or two numbers instead of one."""
     match outcome:
-        case torch.Tensor():
+        case torch.Tensor() if outcome.dim():
             return outcome[None]
         case tuple() | list():
-            return type(outcome)(to_wrong_shape(part) for part in outcome)
+            return [to_wrong_shape(part) for part in outcome]
+        case dict():
+            return {name: to_wrong_shape(part) for name, part in outcome.items()}
         case _:
-            return [outcome]
+            return [outcome, outcome]

@@ -39,7 +39,8 @@ def resume_and_train(run, fraction=1.0):
     (model, _, card), state = runs.load_for_resuming(run, torch.device("cpu"))
     parts = text_parts()
     records = train(model, *parts, card.training, state)
-    return runs.checkpointed(records, run, model, state, card, parts[1], fraction)
+    progress = runs.TrainingProgress(run, model, state, card, parts[1], fraction)
+    return runs.checkpointed(records, progress)
 
 
 def replace_checkpoint(folder, files):

@@ -99,6 +99,13 @@ def test_a_beam_stops_and_length_normalisation_favours_long_ones():
     assert all(beam.ids.index(2) == len(beam.ids) - 1 for beam in ended)
 
 
+def test_logits_that_are_no_numbers_are_an_error(bigram):
+    with torch.no_grad():
+        next(bigram.parameters()).fill_(torch.nan)
+    with pytest.raises(ValueError, match="logits with NaN"):
+        lesson.beam_search(bigram, torch.tensor([0]), 3)
+
+
 def test_beams_read_only_the_context(gpt):
     beams = lesson.beam_search(gpt, torch.tensor([0, 1, 2, 3]), 10, width=2)
     assert [len(beam.ids) for beam in beams] == [10, 10]

@@ -92,13 +92,27 @@ def test_only_a_cpus_step_is_compiled():
     assert reader.problem == "only a CPU's step is compiled, and the model is on meta"
 
 
-def test_a_compiler_that_fails_is_a_problem_in_words(monkeypatch):
+CPP_ERROR = (
+    "C++ compile error\n\nCommand:\ng++ /my files/x.cpp\n\nOutput:\n"
+    "g++: error: files/x.cpp: No such file\ncompilation terminated."
+)
+
+
+@pytest.mark.parametrize(
+    ("raised", "problem"),
+    [
+        ("no g++ here\nand a long trace", "no g++ here"),
+        (CPP_ERROR, "C++ compile error: g++: error: files/x.cpp: No such file"),
+        ("", "RuntimeError"),
+    ],
+)
+def test_a_compiler_that_fails_is_a_problem_in_words(monkeypatch, raised, problem):
     def fails(program, **options):
-        raise RuntimeError("no g++ here\nand a long trace")
+        raise RuntimeError(raised)
 
     monkeypatch.setattr(torch._inductor, "aoti_compile_and_package", fails)
     monkeypatch.setattr(lesson, "export_step", lambda reader: None)
     reader = lesson.CompiledReader(MODEL)
-    assert reader.problem == "no g++ here"
+    assert reader.problem == problem
     ids = random_ids(1, 5)
     assert_near(reader(ids), next_logits(MODEL, ids))

@@ -3,10 +3,13 @@
 import gzip
 import hashlib
 import math
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tracemalloc
+import warnings
 import zipfile
 
 import pooch
@@ -16,6 +19,7 @@ import torch
 from gpt_lib import data as lesson
 from gpt_lib.text import CharTokenizer, random_batch, sequential_batches
 from tests.byte_tokenizer import ByteTokenizer
+from tests.kill_points import deaths
 
 CONTENT = b"To be, or not to be"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -79,11 +83,33 @@ def test_other_bytes_are_refused_and_nothing_half_written_stays(
     assert cached_files(empty_cache) == []
 
 
-def test_an_edited_cache_is_found_and_replaced(empty_cache, monkeypatch):
+def test_an_edited_file_is_kept_beside_the_text(empty_cache, monkeypatch):
     fill_mirror(empty_cache, monkeypatch, CONTENT)
-    (empty_cache / "data").mkdir()
-    (empty_cache / "data" / "play.txt").write_bytes(b"edited")
-    assert lesson.load_text("play") == CONTENT.decode()
+    data = empty_cache / "data"
+    data.mkdir()
+    for n, edit in enumerate([b"edited", b"edited again"], 1):
+        (data / "play.txt").write_bytes(edit)
+        with pytest.warns(UserWarning, match=f"was edited: it is now .*edited-{n}.txt"):
+            assert lesson.load_text("play") == CONTENT.decode()
+        assert (data / f"play-edited-{n}.txt").read_bytes() == edit
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert lesson.load_text("play") == CONTENT.decode()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="forks processes")
+def test_a_fetch_may_end_at_any_change(empty_cache, monkeypatch):
+    fill_mirror(empty_cache, monkeypatch, CONTENT)
+    data = empty_cache / "data"
+    points = 0
+    for _ in deaths(lambda: lesson.load_text("play")):
+        points += 1
+        assert not (data / "play.txt").exists() or (
+            (data / "play.txt").read_bytes() == CONTENT
+        )
+        assert lesson.load_text("play") == CONTENT.decode()
+        shutil.rmtree(data)
+    assert points > 2
 
 
 @pytest.mark.parametrize("member", ["p.txt", "p.txt.gz"])
@@ -115,18 +141,25 @@ def test_tiny_shakespeare_is_what_it_should_be():
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "empty"), (b" \n", "empty"), (b"caf\xe9", "not UTF-8.*byte 3")],
+    [
+        (b"", "mine.txt is empty"),
+        (b" \n", "mine.txt is empty"),
+        (b"caf\xe9", "mine.txt is not UTF-8.*byte 3"),
+        ("to be".encode("utf-16-le"), "mine.txt has characters of code 0, as UTF-16"),
+        ("to be".encode("utf-16"), "mine.txt is not UTF-8.*byte 0"),
+    ],
 )
 def test_files_that_cannot_be_read_say_what_to_do(tmp_path, content, message):
     (tmp_path / "mine.txt").write_bytes(content)
-    with pytest.raises(ValueError, match=f"mine.txt is {message}"):
+    with pytest.raises(ValueError, match=message):
         lesson.load_text(tmp_path / "mine.txt")
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
     for path in (tmp_path / "no.txt", tmp_path):
         with pytest.raises(
-            FileNotFoundError, match=r"no file .*tinyshakespeare, .*diary"
+            FileNotFoundError,
+            match=r"(is not there|is no file): give .* tinyshakespeare, .*diary",
         ):
             lesson.load_text(path)
 
@@ -223,6 +256,18 @@ class ManyIds(ByteTokenizer):
 
 def test_a_large_vocabulary_takes_four_bytes_an_id():
     assert lesson.load_corpus("toy-diary", ManyIds()).train.dtype == torch.int32
+
+
+def test_a_long_text_takes_three_times_its_size_and_no_more(tmp_path):
+    """Read, hashed and encoded: no list of Python's numbers, no ids of 64 bits."""
+    path, size = tmp_path / "long.txt", 4 * 10**6
+    path.write_text("Row, row, row your boat.\n" * (size // 25), encoding="utf-8")
+    tracemalloc.start()
+    corpus = lesson.load_corpus(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(corpus.train) > 0.8 * size
+    assert peak < 3.2 * size
 
 
 def test_the_ids_of_every_dtype_can_be_indexed(device):

@@ -90,6 +90,23 @@ def test_top_p_keeps_the_fewest_that_reach_p_row_by_row(rows, p):
         assert all(x in (y, -math.inf) for x, y in zip(after, row))
 
 
+@pytest.mark.parametrize(
+    ("dtype", "probabilities", "p", "count"),
+    [
+        (torch.float32, [0.5, 0.25, 0.25], 0.5, 1),  # exactly on the border
+        (torch.float64, [0.6, 0.3, 0.1], 0.9, 2),  # 0.6 + 0.3 is a little below 0.9
+        (torch.float64, [0.7, 0.1, 0.1, 0.1], 0.8, 2),
+        (torch.float32, [0.4, 0.3, 0.3], 1e-46, 1),  # 0 in 32 bits
+        (torch.float32, [0.4, 0.3, 0.3], 5e-324, 1),
+    ],
+)
+def test_top_p_on_the_border_keeps_no_id_too_few_and_none_too_many(
+    dtype, probabilities, p, count
+):
+    logits = torch.tensor(probabilities, dtype=torch.float64).log().to(dtype)
+    assert lesson.keep_top_p(logits, p).isfinite().sum() == count
+
+
 def test_top_p_is_exact_over_a_large_vocabulary():
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 50_257, generator=generator, dtype=torch.float64)
@@ -336,7 +353,7 @@ def test_only_the_context_is_read():
 def test_impossible_requests_are_errors(gpt):
     with pytest.raises(ValueError, match="prompt is empty"):
         next(lesson.generate(gpt, torch.zeros(1, 0).long(), 3))
-    with pytest.raises(ValueError, match="length=-1 must be 0 or more"):
+    with pytest.raises(ValueError, match="length=-1 must be from 0 to 10,000,000"):
         next(lesson.generate(gpt, torch.zeros(1, 1).long(), -1))
     text_generator = lesson.TextGenerator(gpt, TOKENIZER)
     with pytest.raises(ValueError, match="prompt is empty"):
@@ -434,7 +451,7 @@ def test_a_stop_is_told_every_id_of_its_row_until_it_ends(alphabet):
 def test_stops_that_do_not_fit_are_errors(alphabet):
     prompts = torch.tensor([[0], [1]])
     stop = [lesson.StopAfterText(TOKENIZER, "a")]
-    with pytest.raises(ValueError, match="one callable for each of 2 rows"):
+    with pytest.raises(ValueError, match="1 stops for 2 rows: give one for each"):
         next(lesson.generate(alphabet, prompts, 3, stop=stop))
     with pytest.raises(ValueError, match="at least one character"):
         lesson.StopAfterText(TOKENIZER, "")

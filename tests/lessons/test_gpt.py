@@ -17,9 +17,9 @@ SMALL = lesson.GPTConfig(11, context=8, width=12, heads=3, depth=2)
     ("fields", "message"),
     [
         ({"heads": 5}, "heads=5 does not divide width=128"),
-        ({"depth": 0}, "depth=0 must be at least 1"),
-        ({"context": -1}, "context=-1 must be at least 1"),
-        ({"vocab_size": 0}, "vocab_size=0 must be at least 1"),
+        ({"depth": 0}, "depth=0 must be from 1 to 1,000"),
+        ({"context": -1}, "context=-1 must be from 1 to 1,000,000"),
+        ({"vocab_size": 0}, "vocab_size=0 must be from 1 to 10,000,000"),
         ({"dropout": 1.0}, r"dropout=1\.0 must be 0 or more, and below 1"),
         ({"dropout": math.nan}, "dropout=nan must be 0 or more, and below 1"),
     ],

@@ -93,6 +93,15 @@ def test_the_gradient_written_by_hand_is_the_slope():
     assert torch.autograd.gradcheck(partial(lesson.rms_norm, eps=0.3), x)
 
 
+def test_the_gradient_of_the_gradient_is_refused_not_wrong():
+    x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    [slope] = torch.autograd.grad(lesson.rms_norm(x)[0], x, create_graph=True)
+    with pytest.raises(
+        RuntimeError, match=r"does not require grad|once_differentiable"
+    ):
+        torch.autograd.grad(slope.sum(), x)
+
+
 def test_zero_stays_zero():
     x = torch.zeros(2, 4, requires_grad=True)
     y = lesson.rms_norm(x)
@@ -323,7 +332,7 @@ def test_more_than_the_context_is_refused():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"depth": 0}, "depth=0 must be at least 1"),
+        ({"depth": 0}, "depth=0 must be from 1 to 1,000"),
         ({"heads": 5}, "heads=5 does not divide width=24"),
         ({"kv_heads": 3}, "kv_heads=3 does not divide heads=4"),
         ({"norm": "batch"}, "norm='batch' must be one of rms, layer"),
@@ -332,10 +341,10 @@ def test_more_than_the_context_is_refused():
             "activation='tanh' must be one of relu2, swiglu, gelu",
         ),
         ({"dropout": 1.0}, "dropout=1.0 must be from 0 to below 1"),
-        ({"logit_softcap": -1.0}, "logit_softcap=-1.0 must be 0 or more"),
-        ({"window": -2}, "window=-2 must be 0 or more"),
-        ({"norm_eps": -1e-6}, "norm_eps=-1e-06 must be 0 or more"),
-        ({"attention_scale": math.nan}, "attention_scale=nan must be 0 or more"),
+        ({"logit_softcap": -1.0}, "logit_softcap=-1.0 must be from 0.0 to"),
+        ({"window": -2}, "window=-2 must be from 0 to"),
+        ({"norm_eps": -1e-6}, "norm_eps=-1e-06 must be from 0.0 to 1.0"),
+        ({"attention_scale": math.nan}, "attention_scale=nan must be from 0.0 to"),
     ],
 )
 def test_a_config_says_what_is_allowed(changes, message):

@@ -263,7 +263,8 @@ def test_a_run_with_muon_resumes_as_if_it_had_never_stopped(tmp_path):
 
     def records_of(run, model, state, card):
         records = train(model, IDS, IDS, config, state)
-        return runs.checkpointed(records, run, model, state, card, IDS, 1.0)
+        progress = runs.TrainingProgress(run, model, state, card, IDS, 1.0)
+        return runs.checkpointed(records, progress)
 
     def start(name):
         torch.manual_seed(3)

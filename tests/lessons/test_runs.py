@@ -143,9 +143,12 @@ def test_a_damaged_neighbour_does_not_stop_a_training(run):
     (run.at(0) / checkpoints.CARD_FILE).write_bytes(b"")
     for state.step in (1, 2, 3):
         run.save(model, state, replace(CARD, step=state.step))
-    assert run.steps() == [0, 1, 2, 3]  # nothing is thrown away unjudged
-    with pytest.raises(checkpoints.CheckpointError, match=r"step-000000.card\.json"):
-        lesson.best_checkpoint(run)
+    assert run.steps() == [0, 2, 3]  # nothing is thrown away unjudged
+    assert lesson.best_checkpoint(run) == run.at(3)
+    for step in (2, 3):
+        (run.at(step) / checkpoints.CARD_FILE).write_bytes(b"")
+    with pytest.raises(checkpoints.CheckpointError, match=r"step-000003.card\.json"):
+        checkpoints.load_checkpoint(lesson.best_checkpoint(run))
 
 
 def test_what_a_killed_writer_left_is_swept_away(run):
@@ -226,12 +229,11 @@ def test_what_is_forgotten_shows(run, finished, monkeypatch):
         records.close()
         files = checkpoints.read_checkpoint_files(run.last())
         tensors = load(files[checkpoints.STATE_FILE])
-        fresh = TrainingState.start(torch.nn.Linear(1, 1), CONFIG)
-        rest = {n: t for n, t in tensors.items() if not n.startswith(forget)}
-        rest.setdefault(
-            "random.cpu", checkpoints.training_state_tensors(fresh)["random.cpu"]
-        )
-        files[checkpoints.STATE_FILE] = save(rest)
+        fresh = {"random.cpu": torch.Generator().manual_seed(5).get_state()}
+        for name, tensor in tensors.items():
+            if name.startswith(forget):
+                tensors[name] = fresh.get(name, torch.zeros_like(tensor))
+        files[checkpoints.STATE_FILE] = save(tensors)
         replace_checkpoint(run.last(), files)
         list(resume_and_train(run))
         weights = checkpoints.load_checkpoint(run.last()).model.state_dict()
@@ -374,7 +376,8 @@ def test_saving_takes_its_fraction_of_the_time_and_no_more(tmp_path, monkeypatch
     config = replace(CONFIG, steps=2000, evaluate_every=10**6)
     run, card = Timed("x", tmp_path), replace(CARD, training=config)
     records = train(model, *text_parts(), config, state)
-    for _ in lesson.checkpointed(records, run, model, state, card, text_parts()[1]):
+    progress = lesson.TrainingProgress(run, model, state, card, text_parts()[1])
+    for _ in lesson.checkpointed(records, progress):
         clock[0] += 0.5  # a step takes as long as a save
     # 1000 s of training: 1 % are 20 saves, the last one is among them.
     assert 18 <= Timed.saves <= 21
@@ -389,7 +392,7 @@ def test_runs_lie_where_the_variable_says_or_beside_the_data(monkeypatch, variab
     spec = importlib.util.spec_from_file_location("gpt_lib.again", lesson.__file__)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert Path(variable or DATA.parent / "runs") == module.RUNS
+    assert Path(variable or DATA.parent / "runs").absolute() == module.RUNS
 
 
 def test_a_run_on_bytes_is_resumed_as_if_never_stopped(tmp_path):
@@ -406,7 +409,8 @@ def test_a_run_on_bytes_is_resumed_as_if_never_stopped(tmp_path):
         )
         assert loaded == tokenizer
         records = train(model, train_ids, validation_ids, card.training, state)
-        records = lesson.checkpointed(records, run, model, state, card, validation_ids)
+        progress = lesson.TrainingProgress(run, model, state, card, validation_ids)
+        records = lesson.checkpointed(records, progress)
         list(islice(records, records_wanted))
         records.close()
         return model

@@ -283,6 +283,41 @@ def test_both_attentions_take_more_keys_than_queries_and_a_mask_for_each_row(
         torch.testing.assert_close(mixed, expected)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"scale": 0.0},
+        {"scale": 2.0},
+        {"attn_mask": torch.randn(2, 5, generator=torch.Generator().manual_seed(1))},
+        {"attn_mask": torch.linspace(-1, 1, 60).view(2, 3, 2, 5)},
+        {"attn_mask": torch.ones(3, 1, 5, dtype=torch.bool)},
+        {"attn_mask": torch.ones(1, 3, 2, 5, dtype=torch.bool).tril(2)},
+    ],
+)
+def test_plain_attention_takes_what_fused_attention_takes(options):
+    torch.manual_seed(0)
+    q, k, v = torch.randn(2, 3, 2, 8), *torch.randn(2, 2, 3, 5, 8)
+    plain, fused = (f(q, k, v, **options) for f in lesson.ATTENTIONS.values())
+    torch.testing.assert_close(plain, fused)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "message"),
+    [
+        ((2, 5, 8), {}, r"q, k, v are \(2, 5, 8\), .*must be \(B, N, T or S, H\)"),
+        (
+            (2, 3, 5, 8),
+            {"is_causal": True, "attn_mask": torch.ones(5, 5, dtype=torch.bool)},
+            "brings its own mask: give no attn_mask",
+        ),
+    ],
+)
+def test_plain_attention_refuses_what_it_cannot_do(shape, options, message):
+    x = torch.zeros(shape)
+    with pytest.raises(ValueError, match=message):
+        lesson.plain_attention(x, x, x, **options)
+
+
 def test_plain_attention_drops_weights_as_asked():
     torch.manual_seed(0)
     q, v = torch.randn(1, 1, 50, 8), torch.eye(50)[None, None]

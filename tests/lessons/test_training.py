@@ -78,6 +78,8 @@ def test_a_zero_gradient_stays_zero_and_missing_ones_are_skipped():
     model.weight.grad = torch.zeros(2, 2)
     assert lesson.clip_gradients(model, 1.0) == 0
     assert model.weight.grad.equal(torch.zeros(2, 2))
+    model.weight.grad = None  # as PyTorch's: nothing to clip has norm 0
+    assert lesson.clip_gradients(model, 1.0) == 0
 
 
 def test_the_schedule_at_its_corners():
@@ -97,11 +99,17 @@ def test_the_schedule_at_its_corners():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"steps": 0}, "steps=0 must be at least 1"),
-        ({"batch_size": 0}, "batch_size=0 must be at least 1"),
-        ({"learning_rate": 0.0}, "learning_rate=0.0 must be above 0"),
-        ({"learning_rate": math.nan}, "learning_rate=nan must be above 0"),
-        ({"max_grad_norm": -1.0}, "max_grad_norm=-1.0 must be above 0"),
+        ({"steps": 0}, "steps=0 must be from 1 to 1,000,000,000"),
+        ({"batch_size": 0}, "batch_size=0 must be from 1 to 1,000,000"),
+        ({"learning_rate": 0.0}, "learning_rate=0.0 must be from 1e-09 to 1,000.0"),
+        ({"learning_rate": math.nan}, "learning_rate=nan must be from 1e-09"),
+        ({"max_grad_norm": -1.0}, "max_grad_norm=-1.0 must be from 1e-09 to 1"),
+        ({"max_grad_norm": math.inf}, "max_grad_norm=inf must be from"),
+        ({"weight_decay": -0.1}, "weight_decay=-0.1 must be from 0.0 to 10.0"),
+        ({"final_lr_fraction": 1.1}, "final_lr_fraction=1.1 must be from 0.0 to 1.0"),
+        ({"evaluation_batches": 10**9}, "evaluation_batches=1000000000 must be from 1"),
+        ({"evaluation_batches": 0}, "evaluation_batches=0 must be from 1 to 10,000"),
+        ({"seed": 10**30}, "seed=10+ must be from 0 to"),
         ({"warmup_steps": -1}, "warmup_steps=-1 must be 0 or more"),
         (
             {"warmup_steps": 59},

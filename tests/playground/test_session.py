@@ -32,7 +32,7 @@ def session_of(*models, length=20, **generators):
 
 def make_steps(run, count=None):
     """Make the steps of a run, or the first of them."""
-    steps = run.steps()
+    steps = run.write_in_steps()
     for _ in islice(steps, count):
         pass
     return run
@@ -50,7 +50,7 @@ def expected(prompt, length, generator=None, **options):
 def test_a_text_that_was_stopped_goes_on_as_if_it_had_not(count):
     session = session_of("A", "B", length=60)
     run = session.begin("ab")
-    steps = run.steps()
+    steps = run.write_in_steps()
     while sum(len(text.branch.ids) for text in session.texts) < 2 * count:
         next(steps)
     session.request_stop()
@@ -88,7 +88,7 @@ def test_a_stop_text_is_found_across_a_pause_and_only_once_in_a_run():
 def test_a_run_that_was_replaced_writes_no_more():
     session = session_of()
     old = session.begin("ab")
-    steps = old.steps()
+    steps = old.write_in_steps()
     for _ in range(8):
         next(steps)
     text = session.texts[0]
@@ -121,8 +121,8 @@ def test_one_text_that_fails_does_not_stop_the_other_and_both_are_reported():
     assert [text.text for text in session.texts] == ["xaa", "xbbbbb"]
     assert run.error == "RuntimeError: out of <ink>"
     assert run.state == "failed"
-    assert run.report(0) == "RuntimeError: out of <ink>, 1.39 nats a token"
-    assert run.report(1).startswith("done: 5 tokens, ")
+    assert run.ending_summary(0) == "RuntimeError: out of <ink>, 1.39 nats a token"
+    assert run.ending_summary(1).startswith("done: 5 tokens, ")
 
 
 def test_what_cannot_be_read_leaves_the_texts_as_they_are():

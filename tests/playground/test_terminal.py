@@ -37,7 +37,7 @@ def say(session, line):
     """The reply to a line, once all steps of its run are made."""
     reply = answer_line(session, line)
     if reply.run:
-        deque(reply.run.steps(), maxlen=0)
+        deque(reply.run.write_in_steps(), maxlen=0)
     return reply
 
 

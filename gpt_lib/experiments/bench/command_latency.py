@@ -14,7 +14,7 @@ from gpt_lib.cli.train_run import make_new_run_card
 from gpt_lib.data import DATA, load_corpus
 from gpt_lib.device import device_info, pick_device
 from gpt_lib.experiments.results import write_json
-from gpt_lib.runs import CheckpointWriter, checkpointed
+from gpt_lib.runs import CheckpointWriter, TrainingProgress, checkpointed
 from gpt_lib.training import StepRecord, TrainingState, train
 
 COMMAND_RESULTS = DATA / "results" / "command.json"
@@ -55,7 +55,8 @@ def checkpoint_time_fraction(preset: str, steps: int) -> float:
         records = train(model, corpus.train, corpus.validation, card.training, state)
         records = timed_records(records, waits)
         start = time.perf_counter()
-        for _ in checkpointed(records, run, model, state, card, corpus.validation):
+        progress = TrainingProgress(run, model, state, card, corpus.validation)
+        for _ in checkpointed(records, progress):
             pass
         return sum(waits) / (time.perf_counter() - start)
 

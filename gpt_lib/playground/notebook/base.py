@@ -199,7 +199,7 @@ class SessionView(WidgetWithFallback):
     def write(self, run: Run, columns: Sequence[TextColumn]) -> None:
         """Make the steps of a run, showing the texts a few times a second."""
         latest = 0.0
-        for _ in run.steps():
+        for _ in run.write_in_steps():
             is_due = time.monotonic() - latest > SECONDS_BETWEEN_UPDATES
             if run.tasks and is_due:
                 self.show(run, columns)
@@ -209,7 +209,7 @@ class SessionView(WidgetWithFallback):
             self.show(run, columns)
             for index, column in enumerate(columns):
                 if column.run is run:
-                    column.finish(run.report(index))
+                    column.finish(run.ending_summary(index))
             if run is self.session.run:
                 self.stop_button.disabled, self.continue_button.disabled = True, False
 

@@ -4,6 +4,11 @@ import os
 import sys
 import time
 
+from gpt_lib.playground.messages import (
+    printable,
+    printable_message,
+    with_plain_newlines,
+)
 from gpt_lib.playground.session import GeneratedText, Run, Session
 from gpt_lib.playground.terminal.commands import InterruptHandler, answer_line
 
@@ -25,8 +30,9 @@ class PlainChat:
     def run(self) -> int:
         """Answer lines until there are no more; the exit code, 1 if anything failed."""
         try:
-            while (line := self.read_line()) and self.answer(line.removesuffix("\n")):
-                pass
+            while line := self.read_line():
+                if not self.answer(with_plain_newlines(line).removesuffix("\n")):
+                    break
         except KeyboardInterrupt:
             self.exit_code = 130  # as a shell has it
         except BrokenPipeError:  # whoever read has seen enough
@@ -64,7 +70,7 @@ class PlainChat:
 
     def write(self, run: Run) -> None:
         """Make the steps of a run: the first text as it comes, a second one below."""
-        flushed, steps = 0.0, run.steps()
+        flushed, steps = 0.0, run.write_in_steps()
         try:
             for _ in steps:
                 if self.session.loading:
@@ -93,7 +99,7 @@ class PlainChat:
                     self.say(f"{text.title}:")
                 self.last = text
             self.printed[text] = self.printed.get(text, 0) + len(new)
-            print(new, end="", flush=True)
+            print(printable(new) if sys.stdout.isatty() else new, end="", flush=True)
 
     def end_line(self) -> None:
         """End the line of a text; one that goes on stays on its line."""
@@ -103,9 +109,9 @@ class PlainChat:
 
     def say(self, message: str, end: str = "\n") -> None:
         """Print a message, which is not part of a text."""
-        print(message, end=end, file=sys.stderr, flush=True)
+        print(printable(message), end=end, file=sys.stderr, flush=True)
 
     def fail(self, message: str) -> None:
         """Print what went wrong; the exit code will say so, too."""
-        self.say(message)
+        self.say(printable_message(message))
         self.exit_code = 1

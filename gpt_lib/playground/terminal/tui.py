@@ -11,7 +11,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.suggester import SuggestFromList
 from textual.widgets import Label, Static
 
-from gpt_lib.playground.messages import error_text
+from gpt_lib.playground.messages import error_text, printable, printable_message
 from gpt_lib.playground.session import GeneratedText, Run, Session
 from gpt_lib.playground.terminal.commands import (
     InterruptHandler,
@@ -93,7 +93,7 @@ class ChatApp(App[None]):
             suggested_lines(self.session), case_sensitive=False
         )
         for run in iter(self.runs.get, None):
-            for _ in run.steps():
+            for _ in run.write_in_steps():
                 pass
             if run.error:
                 self.call_later(self.say, run.error, error=True)
@@ -129,7 +129,8 @@ class ChatApp(App[None]):
 
     def say(self, message: str, error: bool = False) -> None:
         """Put a message below the texts, in place of the one before."""
-        self.message_line.update(message)
+        safe_message = printable_message(message) if error else printable(message)
+        self.message_line.update(safe_message)
         self.message_line.set_class(error, "error")
         self.message_line.display = bool(message)
         self.transcript.anchor()

@@ -9,6 +9,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
 
+from gpt_lib.playground.messages import printable
 from gpt_lib.playground.session import GeneratedText
 
 
@@ -26,9 +27,9 @@ class TextView(Vertical):
         version = self.text.title, len(self.text.branch.pieces)
         if version != self.version:
             self.version = version
-            self.title_line.update(self.text.title)
-            bold = len(self.text.prompt)
-            self.body.update(Content(self.text.text).stylize("bold", 0, bold))
+            self.title_line.update(printable(self.text.title))
+            bold, text = len(printable(self.text.prompt)), printable(self.text.text)
+            self.body.update(Content(text).stylize("bold", 0, bold))
 
 
 class SideBySideView(Horizontal):

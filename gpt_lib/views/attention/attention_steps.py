@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gpt_lib.views.attention.attention_steps_data import (
-    MAX_POSITIONS_SHOWN,
+    MAX_ATTENDED_POSITIONS,
     PAGE_SOURCES,
     AttentionStepsByLayer,
     attention_steps_data,
@@ -27,7 +27,7 @@ class AttentionStepsWidget(TextWidget):
     """Carries `attention_steps_data` to its page, and holds what the reader chose."""
 
     _esm, _css = PAGE_SOURCES
-    max_positions = traitlets.Int(MAX_POSITIONS_SHOWN).tag(sync=True)
+    max_positions = traitlets.Int(MAX_ATTENDED_POSITIONS).tag(sync=True)
     layers = traitlets.List(traitlets.Unicode()).tag(sync=True)
     steps = traitlets.List(traitlets.Unicode()).tag(sync=True)
     values = traitlets.Unicode().tag(sync=True)  # floats (layers, steps, heads, T, T)
@@ -113,7 +113,7 @@ def positions_to_draw(weights: np.ndarray, row: int) -> list[int]:
     visible = [at for at in order if at <= row or weights[at] > 0]
     edge = [at for at in (row, row + 1) if at < T]
     others = [at for at in visible if at not in edge]
-    return sorted([*edge, *others[: MAX_POSITIONS_SHOWN - len(edge)]])
+    return sorted([*edge, *others[: MAX_ATTENDED_POSITIONS - len(edge)]])
 
 
 def describe_distance(row: int, position: int) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from gpt_lib.views.page import encode_floats, load_page_files
 
 PAGE_SOURCES = load_page_files("attention/text_line", "attention/attention_steps")
-MAX_POSITIONS_SHOWN = 10  # positions attended to, in the page and in the picture
+MAX_ATTENDED_POSITIONS = 10  # positions attended to, in the page and in the picture
 
 AttentionStepsByLayer = Mapping[
     str, Mapping[str, ArrayLike]
@@ -38,7 +38,7 @@ def attention_steps_data(
         "layers": list(arrays),
         "steps": list(next(iter(arrays.values()))),
         "heads": stack.shape[2],
-        "max_positions": MAX_POSITIONS_SHOWN,
+        "max_positions": MAX_ATTENDED_POSITIONS,
         "values": encode_floats(stack),  # (layers, steps, N, T, T)
     }
 
