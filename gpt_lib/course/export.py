@@ -419,6 +419,11 @@ def export_notebook(path: Path) -> bool:
     """
     check_is_lesson(path)
     modules, targets = render(path), module_paths(path)
+    candidates = {
+        target: target.with_name(f".{target.stem}.new.py") for target in targets
+    }
+    for leftover in candidates.values():  # of an export that was killed
+        leftover.unlink(missing_ok=True)
     changed = [
         target
         for target in targets
@@ -427,9 +432,6 @@ def export_notebook(path: Path) -> bool:
     ]
     if not changed:
         return False
-    candidates = {
-        target: target.with_name(f".{target.stem}.new.py") for target in targets
-    }
     try:
         with modules_restored(list(modules)):
             for target, candidate in candidates.items():

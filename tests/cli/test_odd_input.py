@@ -132,3 +132,28 @@ def test_a_folder_that_cannot_be_written(folder):
     assert result.returncode == 1
     assert b"Traceback" not in result.stderr
     assert b"Permission denied" in result.stderr
+
+
+INTERRUPTED_IMPORT = """
+import sys
+
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == sys.argv[-1]:
+            raise KeyboardInterrupt  # as Ctrl-C does, while this is being imported
+
+sys.meta_path.insert(0, Interrupt())
+from gpt_lib.__main__ import main
+
+sys.argv[1:] = ["generate", "KING", "-m", "bigram", "--stop", sys.argv[-1]]
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["typer", "torch", "gpt_lib.generation"])
+def test_ctrl_c_while_modules_are_imported_is_no_traceback(module):
+    command = [sys.executable, "-c", INTERRUPTED_IMPORT, module]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode in (1, 130)
+    assert "Traceback" not in done.stderr
+    assert "KING" not in done.stdout

@@ -12,6 +12,7 @@ from nbformat import v4
 from gpt_lib.course import export, rules
 from gpt_lib.course.execute import execute
 from gpt_lib.course.restore import restore
+from tests.kill_points import deaths
 
 
 @pytest.mark.parametrize("rule", rules.EXPORT_RULES)
@@ -257,6 +258,27 @@ def test_what_is_exported_does_not_depend_on_the_locale(lesson):
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env={**os.environ, **locale}, capture_output=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="forks processes")
+def test_an_export_may_end_at_any_change(project):
+    """Each module is the old or the new one; the next export is as if nothing was."""
+    path = project / "notebooks" / "10_checkpoints.ipynb"  # of two modules
+    targets = export.module_paths(path)
+    before = {target: target.read_text() for target in targets}
+    add_cell(path, "#| export\nNEW = 1")
+    add_cell(path, "#| export runs\nNEWER = 2")
+    modules, points = export.render(path), 0
+    for _ in deaths(lambda: export.export_notebook(path)):
+        points += 1
+        for target in targets:
+            assert target.read_text() in (before[target], modules[target.stem])
+        export.export_notebook(path)
+        assert not list((project / "gpt_lib").glob(".*.py"))
+        assert all(target.read_text() == modules[target.stem] for target in targets)
+        for target in targets:
+            target.write_text(before[target])
+    assert points > 5
 
 
 def test_a_copy_beside_a_lesson_is_named(project):

@@ -1,10 +1,12 @@
 """Each fault can be planted in today's code, and is noticed by the tests it names."""
 
+import re
 from collections import Counter
 
 import pytest
 
 from gpt_lib.course.export import ROOT
+from tests.lessons.test_checks import EXERCISES
 from tests.planted_faults.faults import FAULTS
 from tests.planted_faults.runner import run_tests, run_without_fault, try_fault
 
@@ -26,6 +28,18 @@ def test_every_fault_changes_something_and_has_a_name_of_its_own():
 def test_every_selection_begins_with_a_test_file_that_is_there():
     files = {fault.caught_by[0].partition("::")[0] for fault in FAULTS}
     assert [name for name in files if not (ROOT / name).is_file()] == []
+
+
+def test_every_exercise_that_a_selection_names_is_there():
+    """An exercise that was renamed would leave a fault that no test notices."""
+    selections = [(fault.name, word) for fault in FAULTS for word in fault.caught_by]
+    named = [
+        (name, tuple(match[1].split(".")))
+        for name, word in selections
+        if (match := re.search(r"names_each_mistake\[(.+)\]$", word))
+    ]
+    assert len(named) >= 10
+    assert [(name, key) for name, key in named if key not in EXERCISES] == []
 
 
 def test_tests_that_never_end_are_ended(tmp_path):
