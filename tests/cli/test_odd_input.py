@@ -1,8 +1,10 @@
 """What people type, paste, pipe and mistype: an answer, or one line that is true."""
 
+import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -124,14 +126,17 @@ def test_a_home_folder_in_the_variable(folder):
     assert (folder / "mine" / "rhyme").is_dir()
 
 
-@POSIX
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_cannot_be_written(folder):
-    (folder / "runs").mkdir(mode=0o500)
-    result = shell("$GPT train rhyme.txt " + " ".join(SMALL), folder)
-    assert result.returncode == 1
-    assert b"Traceback" not in result.stderr
-    assert b"Permission denied" in result.stderr
+def test_a_folder_that_cannot_be_written(folder, monkeypatch):
+    """Said by the system; the tests may run as root, who may write anywhere."""
+
+    def refuse(path, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    result = call("train", "rhyme.txt", *SMALL)
+    assert result.exit_code == 1
+    assert "Permission denied: " in result.stderr
+    assert result.stderr.count("\n") <= 2
 
 
 INTERRUPTED_IMPORT = """

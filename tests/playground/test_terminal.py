@@ -402,6 +402,20 @@ def test_going_on_before_the_last_token_is_there_writes_each_place_once():
     drive(test, session_of("S", S=slow))
 
 
+@pytest.mark.slow
+def test_many_lines_pasted_at_once_are_one_prompt_that_is_answered():
+    text = "ab\n" * 33_000  # 99 kB
+
+    async def test(app, pilot):
+        app.input_line.post_message(events.Paste(text))
+        await pilot.pause()
+        await pilot.press("enter")
+        await until(pilot, lambda: status(app).startswith("done"))
+        assert app.session.texts[0].prompt == text
+
+    drive(test, session_of())
+
+
 def test_commands_and_their_errors_are_answered_above_the_line():
     async def test(app, pilot):
         await enter(pilot, "/set temperature=0.7 top_p=0.9")

@@ -22,7 +22,7 @@ from gpt_lib.views.charts.training_scrubber_data import (
     check_curves,
     check_map_shape,
     check_steps,
-    mean_passage_losses,
+    mean_loss_by_checkpoint,
     training_scrubber_data,
 )
 from gpt_lib.views.picture import (
@@ -92,7 +92,7 @@ def training_scrubber(
     steps, N = check_steps(steps, lists), len(tokens)
     frames = [f"step {step}" for step in steps]
     matrix = np.asarray(losses, dtype=np.float32)
-    means = mean_passage_losses(matrix, len(steps), N)
+    means = mean_loss_by_checkpoint(matrix, len(steps), N)
     checkpoints = Checkpoints(steps, list(samples), means)
     picture, curve = draw_curves(checkpoints, check_curves(curves), title)
     data = training_scrubber_data(checkpoints, curve)

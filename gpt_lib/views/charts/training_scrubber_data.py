@@ -55,7 +55,7 @@ def check_steps(steps: Sequence[int], lists: Mapping[str, Sequence[Any]]) -> lis
     return [int(step) for step in steps]
 
 
-def mean_passage_losses(losses: np.ndarray, K: int, N: int) -> list[float]:
+def mean_loss_by_checkpoint(losses: np.ndarray, K: int, N: int) -> list[float]:
     """The mean loss of each checkpoint, (K, N), over the tokens that have a past."""
     if losses.shape != (K, N) or not N:
         raise ValueError(
