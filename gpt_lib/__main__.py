@@ -34,7 +34,7 @@ def prepare_streams() -> None:
 
 
 def flush_streams() -> None:
-    """Write what is left; where that fails, nobody is told twice."""
+    """Write what is left; where that fails, the error is printed only once."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -40,9 +40,11 @@ def gpu_rows() -> Iterator[tuple[str, str]]:
     """Number and description of each of NVIDIA's GPUs in this machine."""
     import torch
 
+    from gpt_lib.device import bytes_to_gib
+
     for number in range(torch.cuda.device_count()):
         gpu = torch.cuda.get_device_properties(number)
-        memory = gpu.total_memory / 1024**3
+        memory = bytes_to_gib(gpu.total_memory)
         capability = f"compute capability {gpu.major}.{gpu.minor}"
         yield f"GPU {number}", f"{gpu.name}, {capability}, {memory:.0f} GiB"
 

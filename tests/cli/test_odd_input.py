@@ -17,14 +17,6 @@ SMALL = ["--preset", "bigram", "--steps", "2", "--warmup-steps", "0"]
 POSIX = pytest.mark.skipif(os.name != "posix", reason="a shell of POSIX")
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    (tmp_path / "rhyme.txt").write_text("Row, row, row your boat. " * 80)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
-    return tmp_path
-
-
 def call(*words, given=None):
     return CliRunner().invoke(app, [str(word) for word in words], given)
 

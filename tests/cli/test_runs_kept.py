@@ -20,15 +20,6 @@ SMALL = ["--preset", "block", "--context", "16", "--width", "16", "--heads", "2"
 SMALL += ["--batch-size", "4", "--steps", "30", "--warmup-steps", "0"]
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A folder with a text, and room for runs."""
-    (tmp_path / "rhyme.txt").write_text("Row, row, row your boat. " * 80)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
-    return tmp_path
-
-
 def call(*words):
     return CliRunner().invoke(app, [str(word) for word in words])
 
