@@ -3,12 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/installed
+TEST_STAMP := $(VENV)/test-installed
+PIP_INSTALL := $(VENV)/bin/pip install --quiet --disable-pip-version-check
 
 # Jupyter refuses to run as root (as in many containers) unless told to.
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB_ARGS ?=
 
-.PHONY: help lab test check slow lessons browser soak export notebooks restore bench ladder ablation optimizers race races shipped lock audit setup
+.PHONY: help lab test test-setup check slow lessons browser soak export notebooks restore bench ladder ablation optimizers race races shipped lock audit setup
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -22,27 +24,27 @@ lab: setup ## install, fetch the text, open JupyterLab at the first lesson
 
 test: check slow lessons browser ## everything that CI runs
 
-check: setup ## the fast part: style, unit tests, export, architecture, notebooks
+check: test-setup ## the fast part: style, unit tests, export, architecture, notebooks
 	$(RUN) -m ruff format --check gpt_lib tests
 	$(RUN) -m ruff check gpt_lib tests
 	$(RUN) -m pytest tests --ignore=tests/browser --quiet --numprocesses=2
 
-slow: setup # compilers, kills, every exercise in a kernel
+slow: test-setup # compilers, kills, every exercise in a kernel
 	$(RUN) -m pytest tests --ignore=tests/browser --quiet -m slow --numprocesses=2
 
 # These measure time, so nothing else may run beside them; the others share two cores.
 TIMED := $(foreach number,11 12 12b 13 15,$(wildcard notebooks/$(number)_*.ipynb))
 NBVAL := --nbval-lax --nbval-current-env --quiet --durations=5
 
-lessons: setup # re-execute every lesson and compare
+lessons: test-setup # re-execute every lesson and compare
 	OMP_NUM_THREADS=1 $(RUN) -m pytest $(filter-out $(TIMED),$(sort $(wildcard notebooks/*.ipynb))) \
 	    $(NBVAL) --numprocesses=2 --dist=loadscope
 	$(RUN) -m pytest $(TIMED) $(NBVAL)
 
-browser: setup # JupyterLab in a real browser
+browser: test-setup # JupyterLab in a real browser
 	$(RUN) -m pytest tests/browser --quiet -rs
 
-soak: setup ## what only a release needs: long kills, every planted fault
+soak: test-setup ## what only a release needs: long kills, every planted fault
 	$(RUN) -m pytest tests --ignore=tests/browser --quiet -m soak
 
 export: setup ## write every lesson's modules (LESSON=02 for one)
@@ -54,12 +56,8 @@ notebooks: setup ## re-execute the lessons and save them (LESSON=02 for one)
 restore: setup ## bring LESSON=02 back as it was; your version is kept
 	$(RUN) -m gpt_lib.course.restore $(LESSON)
 
-# Needed here alone: the packages of the group `bench` in pyproject.toml.
-PEERS = $(shell $(RUN) -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-    print(*project["optional-dependencies"]["bench"])')
-
 bench: setup ## figures beside other libraries (85 minutes; PART=step for one part)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(PEERS)
+	$(PIP_INSTALL) -e '.[bench]'
 	$(RUN) -m gpt_lib.experiments.bench $(PART)
 	$(if $(PART),,$(RUN) -m pytest tests/browser/bench_playground.py --quiet --capture=no)
 
@@ -86,7 +84,8 @@ TOOLS := $(VENV)/tools
 
 lock: setup ## pin what the pinned packages bring along, in requirements.lock
 	$(RUN) -m venv $(TOOLS) && $(TOOLS)/bin/pip install --quiet uv
-	$(TOOLS)/bin/uv pip compile requirements.txt --universal --python-version 3.11.5 \
+	$(TOOLS)/bin/uv pip compile requirements.txt pyproject.toml --extra test \
+	    --universal --python-version 3.11.5 \
 	    --no-header --no-annotate --no-emit-package gpt-lib --quiet -o $(TOOLS)/lock
 	{ grep '^#' requirements.lock; cat $(TOOLS)/lock; } > $(TOOLS)/new
 	mv $(TOOLS)/new requirements.lock
@@ -108,6 +107,13 @@ $(STAMP): requirements.txt requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	    echo "this Python lacks venv: sudo apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check \
-	    -r requirements.txt -c requirements.lock
+	$(PIP_INSTALL) -r requirements.txt -c requirements.lock
+	@touch $@
+
+# All that the tests need, so that they run without a network.
+test-setup: setup $(TEST_STAMP)
+	@$(RUN) -m gpt_lib.course.fetch --all
+
+$(TEST_STAMP): $(STAMP)
+	$(PIP_INSTALL) -e '.[test]' -c requirements.lock
 	@touch $@

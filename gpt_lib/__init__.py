@@ -27,6 +27,8 @@ Part V, Better
     13  `modern`       RoPE, RMSNorm, QK-norm, GQA and more, each with a switch
     14  `muon`         AdamW and Muon written out
     15  `race`         an n-gram model inside a GPT, and training by the clock
+Part VI, Real tokens, real weights
+    16  `tokens`       a vocabulary learned by counting pairs, and GPT-2's own
 
 Written by hand: `catalog` (every model by name), `check` (exercises that name the
 mistake), `views` (pictures and widgets), `playground` (writing with models, in a

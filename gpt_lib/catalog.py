@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import nn
 
 import gpt_lib
-from gpt_lib import checkpoints, text, training
+from gpt_lib import checkpoints, text, tokens, training
 from gpt_lib.cache import CachedReader, PackedWeightsReader
 from gpt_lib.checkpoints import (
     CARD_FILE,
@@ -31,6 +31,7 @@ from gpt_lib.checkpoints import (
     load_checkpoint,
     write_checkpoint_files,
 )
+from gpt_lib.data import load_text
 from gpt_lib.generation import Reader, TextGenerator
 from gpt_lib.gpt import PRESETS, GPTConfig
 from gpt_lib.modern import ModernConfig, build_modern_gpt
@@ -43,7 +44,7 @@ from gpt_lib.runs import (
     check_run_name,
     naming_whole_checkpoint,
 )
-from gpt_lib.text import Tokenizer
+from gpt_lib.text import CharTokenizer, Tokenizer, train_validation_test_split
 from gpt_lib.training import TrainingConfig
 
 # All that a checkpoint may name, of the whole course.
@@ -52,7 +53,10 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "modern-gpt": build_modern_gpt,
     "ngram-gpt": build_ngram_gpt,
 }
-TOKENIZER_LOADERS: dict[str, Callable[..., Tokenizer]] = {**text.TOKENIZER_LOADERS}
+TOKENIZER_LOADERS: dict[str, Callable[..., Tokenizer]] = {
+    **text.TOKENIZER_LOADERS,
+    **tokens.SUBWORD_LOADERS,
+}
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     **training.OPTIMIZERS,
     "Muon": muon_from_config,
@@ -177,6 +181,52 @@ def build_model(name: str, vocab_size: int, **changes: Any) -> nn.Module:
     """A fresh model by its recipe; its weights come from the global generator."""
     shape = shape_from_recipe(name, vocab_size, **changes)
     return build_architecture(find_recipe(name).architecture, shape, ARCHITECTURES)
+
+
+# Tokenizers
+
+DEFAULT_VOCAB_SIZE = 2048
+# Kinds that learn a vocabulary of a size from a text; the others have their own.
+LEARNED_TOKENIZERS = {
+    "word": tokens.WordTokenizer.from_text,
+    "bpe": tokens.BytePairTokenizer.from_text,
+}
+TOKENIZER_NAMES = ("character", *LEARNED_TOKENIZERS, "gpt2")
+
+
+def make_tokenizer(
+    name: str, text_name: str | Path, vocab_size: int | None = None
+) -> Tokenizer:
+    """A tokenizer for a text, as `load_corpus` takes both.
+
+    A vocabulary is learned from the training part of the text alone. That of the
+    characters is of the whole text, so that all of it can be encoded.
+
+    Args:
+        name: one of `TOKENIZER_NAMES`.
+        text_name: as `load_text` takes it.
+        vocab_size: of a vocabulary that is learned; 2,048 by default.
+
+    Raises:
+        ValueError: no such tokenizer, or no such size; also as `load_text`.
+        OSError: as `load_text`.
+    """
+    if name not in TOKENIZER_NAMES:
+        raise ValueError(
+            f"no tokenizer {name!r}: there are {', '.join(TOKENIZER_NAMES)}"
+        )
+    if vocab_size and name not in LEARNED_TOKENIZERS:
+        raise ValueError(
+            f"tokenizer {name} has a vocabulary of its own: leave out vocab_size, or"
+            f" take one of {', '.join(LEARNED_TOKENIZERS)}"
+        )
+    if name == "gpt2":
+        return tokens.gpt2_tokenizer()
+    whole = load_text(text_name)
+    if name == "character":
+        return CharTokenizer.from_text(whole)
+    train, _, _ = train_validation_test_split(whole)
+    return LEARNED_TOKENIZERS[name](train, vocab_size or DEFAULT_VOCAB_SIZE)
 
 
 # Trained models

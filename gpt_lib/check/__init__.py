@@ -18,6 +18,7 @@ from gpt_lib.check import (
     race,
     speed,
     text,
+    tokens,
     training,
 )
 from gpt_lib.check.exercise import Exercise, Verdict
@@ -42,5 +43,6 @@ __all__ = [
     "race",
     "speed",
     "text",
+    "tokens",
     "training",
 ]

@@ -73,6 +73,8 @@ def error_difference(yours: Any, expected: Any) -> str | None:
 
 def parts_difference(yours: Any, expected: Mapping, tolerance: float) -> str | None:
     """The first of your observations that differs, under its name."""
+    if not isinstance(yours, Mapping) or not yours.keys() <= expected.keys():
+        return both_forms(yours, expected)
     for name, part in yours.items():
         if message := describe_difference(part, expected[name], tolerance):
             return f"{name}: {message}"

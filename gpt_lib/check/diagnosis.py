@@ -106,15 +106,20 @@ def names_in_code(code: CodeType) -> Iterator[str]:
 # The solution in another role
 
 
-def solution_variants(
-    solution: Function, arguments: Mapping[str, Any]
+def variants_with_swapped_arguments(
+    solution: Function, names: Sequence[str]
 ) -> Iterator[tuple[str, Function]]:
     """Variants of a solution, each with what is said of an answer that is alike."""
-    names = list(arguments)
     for first, second in combinations(range(len(names)), 2):
         sentence = f"It does what is right with `{names[first]}` and `{names[second]}`"
         variant = partial(call_with_swapped_arguments, solution, (first, second))
         yield f"{sentence} swapped.", variant
+
+
+def variants_with_swapped_dimensions(
+    solution: Function, arguments: Mapping[str, Any]
+) -> Iterator[tuple[str, Function]]:
+    """The same, for each two dimensions of a tensor."""
     for index, (name, value) in enumerate(arguments.items()):
         dimensions = value.dim() if isinstance(value, Tensor) else 0
         for first, second in combinations(range(dimensions), 2):

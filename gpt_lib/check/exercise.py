@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import isfunction
+from itertools import chain
 from typing import Any
 
 import torch
@@ -22,8 +23,9 @@ from gpt_lib.check.diagnosis import (
     describe_error,
     find_cause,
     list_in_words,
-    solution_variants,
     unused_arguments,
+    variants_with_swapped_arguments,
+    variants_with_swapped_dimensions,
 )
 from gpt_lib.check.findings import Case
 
@@ -201,9 +203,15 @@ class Exercise:
         if self.is_random(attempt, yours):
             yield "It gives another result each time: is dropout on, or what is random?"
             return
-        if not self.effect and (unused := unused_arguments(attempt)):
+        unused = [] if self.effect else unused_arguments(attempt)
+        if unused:
             yield f"It never uses {' and '.join(f'`{name}`' for name in unused)}."
-        for sentence, variant in solution_variants(self.solution, arguments):
+        variants = chain(
+            # What is not used cannot be swapped, even if the results are alike.
+            variants_with_swapped_arguments(self.solution, [*arguments] * (not unused)),
+            variants_with_swapped_dimensions(self.solution, arguments),
+        )
+        for sentence, variant in variants:
             if self.alike(yours, expected, variant):
                 yield sentence
                 return

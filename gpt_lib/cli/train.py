@@ -19,7 +19,7 @@ def train(
     text: Annotated[
         str | None,
         typer.Argument(
-            help="tinyshakespeare, prideandprejudice, toy-diary, or a file"
+            help="tinyshakespeare, prideandprejudice, sotu, toy-diary, or a file"
             "  [default: tinyshakespeare]"
         ),
     ] = None,
@@ -42,6 +42,20 @@ def train(
             help="bigram, averaging, one-head, many-heads, block; cpu, nanogpt-cpu,"
             " lecture or shakespeare, which are GPTs; modern, of lesson 13"
             "  [default: cpu]",
+        ),
+    ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            "--tokenizer",
+            "-t",
+            help="character, word, bpe or gpt2  [default: character]",
+        ),
+    ] = None,
+    vocab_size: Annotated[
+        int | None,
+        typer.Option(
+            min=257, max=100_000, help="tokens of word or bpe, V  [default: 2048]"
         ),
     ] = None,
     context: Annotated[
@@ -117,13 +131,16 @@ def train(
         for options in (shape, training)
     )
     if resume:
-        check_resume_options(name, [*shape, *training, *(["preset"] if preset else [])])
+        others = {"preset": preset, "tokenizer": tokenizer, "vocab_size": vocab_size}
+        given = [key for key, value in others.items() if value is not None]
+        check_resume_options(name, [*shape, *training, *given])
     elif skip_damaged:
         raise typer.BadParameter("--skip-damaged goes with --resume")
     set_device_variable(device)
     new_text = text or "tinyshakespeare"
 
     def run() -> tuple[str, bool]:
+        from gpt_lib.catalog import make_tokenizer
         from gpt_lib.cli.train_run import make_new_run_card, resume_run, train_new_run
         from gpt_lib.runs import CheckpointWriter
 
@@ -131,7 +148,8 @@ def train(
         training_run = CheckpointWriter(run_name, runs_folder())
         if resume:
             return resume_run(training_run, text, skip_damaged)
-        card = make_new_run_card(new_text, preset or "cpu", shape, training)
+        learned = make_tokenizer(tokenizer or "character", new_text, vocab_size)
+        card = make_new_run_card(new_text, preset or "cpu", shape, training, learned)
         return train_new_run(training_run, card)
 
     message, finished = call_with_short_errors(run)

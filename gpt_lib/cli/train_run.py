@@ -53,6 +53,7 @@ from gpt_lib.training import (
     StepRecord,
     TrainingConfig,
     TrainingState,
+    bits_per_byte,
     evaluate_loss,
     train,
     training_step,
@@ -346,7 +347,8 @@ def run_to_end(
     message = (
         f"{run.name} {verdict}: validation loss {loss:.5g}, test loss {test_loss:.5g}"
     )
-    message += f", {state.seconds:.0f} s;"
+    bits = bits_per_byte(test_loss, corpus.test.cpu(), corpus.tokenizer)
+    message += f" ({bits:.3g} bits per byte), {state.seconds:.0f} s;"
     best = best_checkpoint(run)
     if best != run.last():
         message += f" its best checkpoint is {best.name}, and that one writes;"

@@ -1,4 +1,7 @@
-"""Have the course's first text in place, and say so: part of `make lab`."""
+"""Have the files of the course in place, and say so: part of `make lab`.
+
+The first text alone; with `--all`, every file that a lesson or a test reads.
+"""
 
 import sys
 
@@ -6,12 +9,16 @@ from gpt_lib.data import load_text
 
 
 def main() -> None:
-    """Fetch Tiny Shakespeare unless it is there, and verify it either way."""
+    """Fetch what is not there yet, and verify it either way."""
     try:
         text = load_text("tinyshakespeare")
+        print(f"Tiny Shakespeare: {len(text):,} characters, verified by its sha256")
+        if "--all" in sys.argv:
+            from gpt_lib.tokens import gpt2_tokenizer
+
+            print(f"GPT-2's tokens: {gpt2_tokenizer().vocab_size:,}, verified alike")
     except ConnectionError as error:
         sys.exit(str(error))
-    print(f"Tiny Shakespeare: {len(text):,} characters, verified by its sha256")
 
 
 if __name__ == "__main__":

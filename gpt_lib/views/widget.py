@@ -6,6 +6,8 @@ from typing import Any
 import anywidget
 import traitlets
 
+from gpt_lib.views.page import error_message
+
 
 class PageWidget(anywidget.AnyWidget):
     """Carries the data of a page to its script."""
@@ -39,3 +41,24 @@ class PickWidget(PageWidget):
             return
         for callback in self.pick_callbacks:
             callback(index)
+
+
+class TextWidget(PageWidget):
+    """A page with a field for a text: each that a reader types is answered with data.
+
+    Its script begins with `text_field.js`.
+    """
+
+    text = traitlets.Unicode().tag(sync=True)  # what the reader typed
+    status = traitlets.Unicode().tag(sync=True)  # why it cannot be shown, or ""
+
+    def on_text(self, compute_data: Callable[[str], Mapping[str, Any]]) -> None:
+        """Put `compute_data(text)` for each new text; if it raises, change nothing."""
+
+        def answer(change: dict) -> None:
+            try:
+                self.put({"status": "", **compute_data(change["new"])})
+            except Exception as error:
+                self.status = error_message(error)
+
+        self.observe(answer, "text")

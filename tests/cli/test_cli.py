@@ -345,6 +345,77 @@ def test_a_model_of_bytes_is_trained_resumed_and_writes(folder, monkeypatch):
     assert "bytes" in call("models").stdout
 
 
+@pytest.fixture(scope="module")
+def poem(folder):
+    """A text whose characters have one, two and four bytes."""
+    text = folder / "verse.txt"
+    text.write_text("Café 😀, naïve café at the café. " * 200, encoding="utf-8")
+    return text
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "vocab_size", "preset"),
+    [("word", 261, "block"), ("bpe", 270, "modern"), ("gpt2", None, "block")],
+)
+def test_any_tokenizer_trains_resumes_and_writes(
+    folder, poem, tokenizer, vocab_size, preset
+):
+    name = f"{tokenizer}-{preset}"
+    size = ["--vocab-size", vocab_size] if vocab_size else []
+    shape = ["--context", 8, "--width", 8, "--heads", 1, "--batch-size", 4]
+    shape += ["--steps", 6]
+    if preset == "modern":
+        shape += ["--depth", 1]
+    words = ["train", poem.name, "-n", name, "-p", preset, "-t", tokenizer, *size]
+    result = call(*words, *shape)
+    assert result.exit_code == 0, result.output
+    assert "bits per byte" in result.stdout
+    model, learned, card = catalog.load(name, folder / "runs")
+    assert model.vocab_size == learned.vocab_size == (vocab_size or 50257)
+    assert card.shape["vocab_size"] == learned.vocab_size
+    assert call("train", "--resume", "-n", name).exit_code == 0
+    prompt = "é 😀"
+    words = ["generate", prompt, "--model", name, "--length", 30]
+    record = json.loads(call(*words, "--json").stdout)
+    assert record["tokens"] == len(record["probabilities"]) == 30
+    assert call(*words).stdout == prompt + record["text"] + "\n"
+    result = call("chat", name, "--length", 10, given=prompt + "\n\n")
+    assert result.exit_code == 0
+    assert result.stdout.startswith(prompt)
+    assert name in call("models").stdout
+
+
+def test_a_vocabulary_is_learned_from_the_training_part(folder):
+    (folder / "parts.txt").write_text("early " * 50 + "late " * 900 + "final " * 80)
+    tokenizer = catalog.make_tokenizer("word", folder / "parts.txt", 300)
+    assert b" late" in tokenizer.tokens
+    assert b" early" in tokenizer.tokens  # some of it is behind the first 5 per cent
+    assert b" final" not in tokenizer.tokens
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (
+            ["-t", "letters"],
+            1,
+            "no tokenizer 'letters': there are character, word, bpe",
+        ),
+        (["-t", "bpe", "--vocab-size", 256], 2, "be greater than or equal to 257"),
+        (["--vocab-size", 300], 1, "tokenizer character has a vocabulary of its own"),
+        (["-t", "gpt2", "--vocab-size", 300], 1, "gpt2 has a vocabulary of its own"),
+        (["-t", "gpt2", "-p", "bigram"], 1, "50,257 numbers would take 9.4 GiB"),
+        (["--resume", "-n", "mine", "-t", "bpe"], 2, "leave out tokenizer"),
+    ],
+)
+def test_a_tokenizer_that_does_not_fit_is_refused(folder, poem, words, code, message):
+    text = [] if "--resume" in words else [poem.name, "-n", "refused"]
+    result = call("train", *text, *words)
+    assert result.exit_code == code
+    assert message in " ".join(result.output.replace("│", " ").split())
+    assert not (folder / "runs" / "refused").exists()
+
+
 # Compiled
 
 

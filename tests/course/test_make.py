@@ -77,7 +77,8 @@ def pinned():
 
 
 def test_what_is_pinned_is_what_is_declared():
-    declared = PYPROJECT["project"]["dependencies"] + GROUPS["test"]
+    tools = [each for each in GROUPS["test"] if "==" not in each]  # the rest are peers
+    declared = PYPROJECT["project"]["dependencies"] + tools
     requirements = {each.name: each for each in map(Requirement, declared)}
     assert requirements.keys() == pinned().keys()
     for name, version in pinned().items():
@@ -95,6 +96,9 @@ def test_the_lock_has_every_pinned_package_and_names_no_place():
     assert all(each.url is None for each in requirements.values())
     assert "://" not in text
     assert "gpt-lib" not in requirements
+    peers = [each for each in GROUPS["test"] if "==" in each]
+    assert peers
+    assert all(each in lines for each in peers)
 
 
 def test_what_the_library_imports_is_declared():
@@ -127,7 +131,7 @@ def test_the_peers_are_the_group_bench():
         capture_output=True,
         text=True,
     )
-    assert " ".join(GROUPS["bench"]) in done.stdout
+    assert "install --quiet --disable-pip-version-check -e '.[bench]'" in done.stdout
     assert "gpt_lib.experiments.bench step memory\n" in done.stdout
     assert "bench_playground" not in done.stdout
 

@@ -1,18 +1,21 @@
 """Every check of every lesson, and the engine behind them."""
 
+import codecs
 import heapq
 import itertools
 import json
 import math
 import re
 import struct
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 import nbformat
 import numpy as np
 import pytest
+import regex
 import torch
 from torch import nn
 from torch.nn import functional
@@ -96,6 +99,7 @@ def test_stub_hint_and_solution_are_in_the_lesson(call):
     notebook = nbformat.read(path, as_version=4)
     exercise = EXERCISES[module, name]
     names = {"torch": torch, "nn": nn, "math": math, "cross_entropy": cross_entropy}
+    names["regex"] = regex
     [stub] = [
         c for c in code_cell_sources(notebook) if c.startswith(f"def {function}(")
     ]
@@ -1047,6 +1051,65 @@ def top_k_by_loop(logits, k):
     return out
 
 
+def merge_in_place(ids, pair, new_id):
+    ids, i = list(ids), 0
+    while i < len(ids) - 1:
+        if (ids[i], ids[i + 1]) == pair:
+            ids[i : i + 2] = [new_id]
+        i += 1
+    return ids
+
+
+def merge_by_recursion(ids, pair, new_id):
+    if len(ids) < 2:
+        return tuple(ids)
+    if tuple(ids[:2]) == pair:
+        return (new_id, *merge_by_recursion(ids[2:], pair, new_id))
+    return (ids[0], *merge_by_recursion(ids[1:], pair, new_id))
+
+
+def pair_counts_in_defaultdict(words):
+    counts = defaultdict(int)
+    for word in words:
+        for i in range(len(word) - 1):
+            counts[word[i], word[i + 1]] += words[word]
+    return counts
+
+
+def learn_by_sorting(words, count):
+    merges = []
+    while len(merges) < count:
+        counts = pair_counts_in_defaultdict(words)
+        if not counts:
+            return merges
+        merges.append(sorted(sorted(counts), key=counts.get, reverse=True)[0])
+        merged = defaultdict(int)
+        for word, n in words.items():
+            merged[merge_by_recursion(word, merges[-1], 255 + len(merges))] += n
+        words = merged
+    return merges
+
+
+def encode_merge_after_merge(text, pattern, ranks):
+    """Every token of the vocabulary in its turn, wherever it can be made."""
+    chunks = [[bytes([b]) for b in c.encode()] for c in regex.findall(pattern, text)]
+    for token in sorted(ranks, key=ranks.get):
+        for parts in chunks:
+            i = 0
+            while i < len(parts) - 1:
+                if parts[i] + parts[i + 1] == token:
+                    parts[i : i + 2] = [token]
+                i += 1
+    return [ranks[part] for parts in chunks for part in parts]
+
+
+def decode_incrementally(ids, vocabulary):
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    return "".join(decoder.decode(vocabulary[id]) for id in ids) + decoder.decode(
+        b"", final=True
+    )
+
+
 RIGHT_ANSWERS = {
     "device.bytes_to_gib": {
         "a power of two": lambda size: size / 2**30,
@@ -1360,6 +1423,34 @@ RIGHT_ANSWERS = {
     "race.continuation_counts": {
         "sets": continuations_by_sets,
         "a table": lambda ids, V: (counts_by_index_put(ids, V) > 0).sum(0),
+    },
+    "tokens.merge_pair": {"in place": merge_in_place, "a tuple": merge_by_recursion},
+    "tokens.pair_counts": {
+        "Counter": lambda words: Counter(
+            pair for w, n in words.items() for pair in pairwise(w) for _ in range(n)
+        ),
+        "defaultdict": pair_counts_in_defaultdict,
+    },
+    "tokens.learn_merges": {"sorted": learn_by_sorting},
+    "tokens.encode": {
+        "merge after merge": encode_merge_after_merge,
+        "a tensor": lambda text, pattern, ranks: torch.tensor(
+            encode_merge_after_merge(text, pattern, ranks)
+        ),
+    },
+    "tokens.decode": {
+        "incremental": decode_incrementally,
+        "bytearray": lambda ids, vocabulary: str(
+            bytearray(byte for id in ids for byte in vocabulary[id]), "utf-8", "replace"
+        ),
+    },
+    "tokens.bits_per_byte": {
+        "log2 e": lambda nats, text, ids: (
+            nats * math.log2(math.e) * len(ids) / len(bytes(text, "utf-8"))
+        ),
+        "a tensor": lambda nats, text, ids: (
+            torch.tensor(nats) * len(ids) / len(text.encode()) / torch.tensor(2.0).log()
+        ),
     },
 }
 

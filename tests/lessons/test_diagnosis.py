@@ -1424,6 +1424,50 @@ WRONG_ANSWERS = {
             "comes .after. it",
         ),
     ],
+    "tokens.merge_pair": [
+        (
+            lambda ids, pair, new_id: ids.replace(pair, new_id),
+            LINE + "lambda ids, pair, new_id: ids.replace",
+        ),
+        (
+            lambda ids, pair, new_id: ids,
+            "It never uses `pair` and `new_id`.*It gives back `ids` unchanged",
+            "swapped",
+        ),
+        (
+            lambda ids, pair, new_id: [new_id] * len(ids),
+            r"It never uses `pair`",
+        ),
+    ],
+    "tokens.pair_counts": [
+        (lambda words: list(words), "a list instead of|yours \\["),
+        (lambda words: {}, r"yours \[\], expected \[\(\(1, 2\), 6\)"),
+    ],
+    "tokens.learn_merges": [
+        (lambda words, count: [], r"yours \[\], expected \["),
+        (lambda words, count: next(iter(words)), "It never uses `count`"),
+    ],
+    "tokens.encode": [
+        (
+            lambda text, pattern, ranks: [ranks[text.encode()]],
+            LINE + r".*KeyError",
+        ),
+        (lambda text, pattern, ranks: list(text.encode()), "bytes|never uses"),
+    ],
+    "tokens.decode": [
+        (
+            lambda ids, vocabulary: [vocabulary[id] for id in ids],
+            "It gives back a list instead of text",
+        ),
+        (lambda ids, vocabulary: vocabulary[ids].decode(), LINE),
+    ],
+    "tokens.bits_per_byte": [
+        (
+            lambda nats, text, ids: nats * len(ids) / math.log(2) / len(text) / 10,
+            "never|wrong|right|yours",
+        ),
+        (lambda nats, text, ids: math.exp(nats), "It never uses `text` and `ids`"),
+    ],
 }
 WRONG_CASES = [
     pytest.param(exercise, *case, *[""] * (3 - len(case)), id=f"{exercise}-{number}")

@@ -27,6 +27,7 @@ WITHOUT_PART = {
     "modern.repeat_kv",
     "modern.rms_norm",
     "muon.lr_fraction",
+    "tokens.learn_merges",
 }
 
 

@@ -32,8 +32,12 @@ from gpt_lib.views.tokens.generated_text import GeneratedTextWidget
 from gpt_lib.views.tokens.generated_text_data import SHADE_SCALE, generated_text_data
 from gpt_lib.views.tokens.loss_heatmap import LossHeatmapWidget
 from gpt_lib.views.tokens.loss_heatmap_data import loss_heatmap_data
+from gpt_lib.views.tokens.merge_explorer import MergeExplorerWidget
+from gpt_lib.views.tokens.merge_explorer_data import merge_explorer_data
 from gpt_lib.views.tokens.next_token import NextTokenWidget
 from gpt_lib.views.tokens.next_token_data import message_page_data, next_token_data
+from gpt_lib.views.tokens.token_columns import TokenColumnsWidget
+from gpt_lib.views.tokens.token_columns_data import token_columns_data
 from gpt_lib.views.tokens.token_tree import TokenTreeWidget
 from gpt_lib.views.tokens.token_tree_data import TreeNode, token_tree_data
 from gpt_lib.views.visible_text import format_percent, visible_character, visible_text
@@ -59,6 +63,8 @@ PAGES = [
         GeneratedTextWidget,
         {**generated_text_data("a", ["b", "c"], [NAN, 0.5]), **SHADE_SCALE},
     ),
+    (MergeExplorerWidget, merge_explorer_data([[0, 1]], [[0, 1]], ["a", "b", "ab"])),
+    (TokenColumnsWidget, token_columns_data({"one": lambda t: [t.encode()]}, "a b")),
     (TokenTreeWidget, token_tree_data([TreeNode("a"), TreeNode("b", 0)], 1)),
     (
         TrainingScrubberWidget,
@@ -79,7 +85,7 @@ def data_modules():
 
 
 def test_data_is_computed_without_widgets_and_without_matplotlib():
-    assert len(data_modules()) == 10
+    assert len(data_modules()) == 12
     program = (
         "import sys\n"
         + "".join(f"import {module}\n" for module in data_modules())

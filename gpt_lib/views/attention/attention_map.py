@@ -13,7 +13,7 @@ from gpt_lib.views.attention.attention_map_data import (
     attention_map_data,
     check_maps,
 )
-from gpt_lib.views.attention.text_widget import TextWidget
+from gpt_lib.views.attention.text_widget import AttentionWidget
 from gpt_lib.views.attention.token_labels import TextSplitter, token_labels
 from gpt_lib.views.picture import Picture, WidgetWithFallback
 
@@ -22,7 +22,7 @@ MAX_DRAWN_HEADS, STRONGEST = 4, 3  # in the picture
 GetWeights = Callable[[str], Mapping[str, ArrayLike]]
 
 
-class AttentionMapWidget(TextWidget):
+class AttentionMapWidget(AttentionWidget):
     """Carries `attention_map_data` to its page."""
 
     _esm, _css = PAGE_SOURCES

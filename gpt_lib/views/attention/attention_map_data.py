@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from gpt_lib.views.page import encode_floats, load_page_files
 
 PAGE_SOURCES = load_page_files(
-    "cividis", "attention/text_line", "attention/attention_map"
+    "cividis", "text_field", "attention/text_line", "attention/attention_map"
 )
 
 

@@ -15,7 +15,7 @@ from gpt_lib.views.attention.attention_steps_data import (
     attention_steps_data,
     check_layers,
 )
-from gpt_lib.views.attention.text_widget import TextWidget
+from gpt_lib.views.attention.text_widget import AttentionWidget
 from gpt_lib.views.attention.token_labels import TextSplitter, token_labels
 from gpt_lib.views.charts.colors import COLORS
 from gpt_lib.views.picture import Picture, WidgetWithFallback
@@ -23,7 +23,7 @@ from gpt_lib.views.picture import Picture, WidgetWithFallback
 GetSteps = Callable[[str], AttentionStepsByLayer]
 
 
-class AttentionStepsWidget(TextWidget):
+class AttentionStepsWidget(AttentionWidget):
     """Carries `attention_steps_data` to its page, and holds what the reader chose."""
 
     _esm, _css = PAGE_SOURCES

@@ -8,7 +8,9 @@ from numpy.typing import ArrayLike
 
 from gpt_lib.views.page import encode_floats, load_page_files
 
-PAGE_SOURCES = load_page_files("attention/text_line", "attention/attention_steps")
+PAGE_SOURCES = load_page_files(
+    "text_field", "attention/text_line", "attention/attention_steps"
+)
 MAX_ATTENDED_POSITIONS = 10  # positions attended to, in the page and in the picture
 
 AttentionStepsByLayer = Mapping[
