@@ -11,6 +11,11 @@ def visible_text(text: str) -> str:
     return "".join(map(visible_character, text))
 
 
+def format_count(number: int, noun: str) -> str:
+    """A number with its noun, such as "1 token" and "2,000 tokens"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def format_percent(fraction: float) -> str:
     """A fraction, such as a probability, in percent; never rounded down to 0."""
     return "<0.1 %" if 0 < fraction < 0.001 else f"{100 * fraction:.1f} %"

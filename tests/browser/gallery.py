@@ -109,6 +109,29 @@ nodes = [
 ]
 views.token_tree(nodes, "Two beams, two rounds")
 """,
+    "merges": """
+letters = ["a", "b", "n", " "]
+merges = [[1, 0], [2, 0], [5, 5], [4, 6]]  # ba, na, nana, banana
+
+def cut(text):
+    only_letters(text)
+    return [[letters.index(letter) for letter in word] for word in text.split(",")]
+
+labels = [*letters, "ba", "na", "nana", "banana"]
+views.merge_explorer(cut, merges, labels, "banana,ban", "Merges to undo")
+""",
+    "columns": """
+def by_letter(text):
+    only_letters(text)
+    return [letter.encode() for letter in text]
+
+tokenizers = {
+    "letters": by_letter,
+    "halves": lambda text: [text[:4].encode(), text[4:].encode()],
+    "words": lambda text: [text.encode()],
+}
+views.token_columns(tokenizers, "to be or", "One text, three tokenizers")
+""",
     "scrubber": """
 steps = [0, 100, 200, 300, 400, 600]
 fall = [3.2, 2.6, 2.3, 2.1, 2.0, 1.9]

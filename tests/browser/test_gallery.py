@@ -206,6 +206,69 @@ def test_a_tree_is_walked(gallery):
     look_in_both_themes(gallery, tree, "tree")
 
 
+def test_merges_are_undone_down_to_single_bytes(gallery):
+    output = output_of(gallery, "views.merge_explorer(")
+    frame, sentence = (
+        output.locator(".gpt-merged-text"),
+        output.locator(".gpt-sentence"),
+    )
+    pieces, undo = (
+        frame.locator(".gpt-piece"),
+        output.get_by_role("button", name="Undo this merge"),
+    )
+    expect(pieces).to_have_text(["ba", "na", "na", "ba", "n"])  # two of four merges
+    expect(undo).to_be_disabled()
+    output.get_by_label("Merges, as a number").fill("4")
+    output.get_by_label("Merges, as a number").press("Tab")
+    expect(pieces).to_have_text(["banana", "ba", "n"])
+    expect(output.get_by_role("status").last).to_have_text("9 bytes are 3 tokens")
+    pieces.first.click()
+    expect(sentence).to_have_text("“banana” is token 7, merge 4 of 4: “ba” + “nana”.")
+    expect(output.locator(".gpt-family .gpt-piece")).to_have_count(11)
+    undo.click()
+    expect(pieces).to_have_text(["ba", "nana", "ba", "n"])
+    press_keys(output, "application", "Merges to undo", "ArrowRight Enter")
+    expect(pieces).to_have_text(["ba", "na", "na", "ba", "n"])
+    expect(sentence).to_have_text("“na” is token 5, merge 2 of 4: “n” + “a”.")
+    press_keys(output, "application", "Merges to undo", "Enter Enter")
+    expect(pieces).to_have_text(["ba", "n", "a", "na", "ba", "n"])
+    expect(sentence).to_have_text("“n” is token 2: a single byte.")
+    press_keys(output, "slider", "Merges", "Home")
+    expect(pieces).to_have_count(9)
+    field = output.get_by_role("textbox", name="Your text")
+    field.fill("nab,ab")
+    field.press("Enter")
+    expect(pieces).to_have_count(5)
+    field.fill("ba1")
+    field.press("Enter")
+    expect(output).to_contain_text("'1' at position 2 is not a letter")
+    expect(pieces).to_have_count(5)
+    press_keys(output, "slider", "Merges", "End")
+    look_in_both_themes(gallery, output, "merges")
+
+
+def test_columns_mark_the_cuts_that_not_all_make(gallery):
+    output = output_of(gallery, "views.token_columns(")
+    columns = output.locator(".gpt-token-column")
+    expect(columns.locator(".gpt-title")).to_have_text(
+        [
+            "letters: 8 tokens, 1.0 bytes each",
+            "halves: 2 tokens, 4.0 bytes each",
+            "words: 1 token, 8.0 bytes each",
+        ]
+    )
+    expect(output.locator(".gpt-disputed")).to_have_text(["to␣b"])
+    field = output.get_by_role("textbox", name="Your text")
+    field.fill("not to be")
+    field.press("Enter")
+    expect(output.locator(".gpt-disputed")).to_have_text(["not␣"])
+    field.fill("2 b")
+    field.press("Enter")
+    expect(output).to_contain_text("'2' at position 0 is not a letter")
+    expect(output.locator(".gpt-disputed")).to_have_text(["not␣"])
+    look_in_both_themes(gallery, output, "columns")
+
+
 def test_attention_step_by_step(gallery):
     output = output_of(gallery, "views.attention_steps(")
     sentence = output.locator(".gpt-sentence")

@@ -1,9 +1,12 @@
 """Each fault can be planted in today's code, and is noticed by the tests it names."""
 
 import re
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
+from _pytest.mark.expression import Expression
 
 from gpt_lib.course.export import ROOT
 from tests.lessons.test_checks import EXERCISES
@@ -28,6 +31,37 @@ def test_every_fault_changes_something_and_has_a_name_of_its_own():
 def test_every_selection_begins_with_a_test_file_that_is_there():
     files = {fault.caught_by[0].partition("::")[0] for fault in FAULTS}
     assert [name for name in files if not (ROOT / name).is_file()] == []
+
+
+def is_selected(test, caught_by):
+    """Whether pytest would run a test with these words, of which `-k` may be one."""
+    *paths, expression = caught_by if "-k" in caught_by else (*caught_by, "")
+    paths = [path for path in paths if not path.startswith("-")]
+    if not any(
+        test == path or re.match(re.escape(path) + r"(::|\[)", test) for path in paths
+    ):
+        return False
+    if not expression:
+        return True
+    matches = Expression.compile(expression).evaluate
+    return matches(lambda name, **_: name.lower() in test.lower())
+
+
+@pytest.mark.slow
+def test_every_selection_selects_a_test():
+    """A test that was renamed would leave a fault that no test notices."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", "tests"]
+    collected = subprocess.run(
+        [*command, "-m", "slow or not slow"], cwd=ROOT, capture_output=True, text=True
+    )
+    tests = [line for line in collected.stdout.splitlines() if "::" in line]
+    assert len(tests) > 3000
+    empty = [
+        fault.name
+        for fault in FAULTS
+        if not any(is_selected(test, fault.caught_by) for test in tests)
+    ]
+    assert empty == []
 
 
 def test_every_exercise_that_a_selection_names_is_there():

@@ -41,7 +41,7 @@ def test_the_fallback_says_how_many_tokens_each_number_of_merges_leaves():
     description = bundle(explorer())["text/plain"]
     assert description == (
         "Merges. The same text has after 0 merges 6 tokens, after 0 merges 6 tokens,"
-        " after 1 merges 3 tokens, after 2 merges 2 tokens."
+        " after 1 merge 3 tokens, after 2 merges 2 tokens."
     )
 
 
@@ -108,7 +108,7 @@ def test_columns_say_how_many_tokens_and_how_long_they_are():
     assert data["headings"] == [
         "letters: 4 tokens, 1.2 bytes each",
         "halves: 2 tokens, 2.5 bytes each",
-        "whole: 1 tokens, 5.0 bytes each",
+        "whole: 1 token, 5.0 bytes each",
     ]
     assert data["columns"][1] == ["né", "␣x"]
 

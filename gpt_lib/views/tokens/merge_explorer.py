@@ -13,7 +13,7 @@ from gpt_lib.views.tokens.merge_explorer_data import (
 )
 from gpt_lib.views.tokens.shaded_text import ShadedText, picture_of_strips
 from gpt_lib.views.tokens.shades import BLACK_ON_WHITE, SHADES
-from gpt_lib.views.visible_text import visible_text
+from gpt_lib.views.visible_text import format_count, visible_text
 from gpt_lib.views.widget import TextWidget
 
 STILLS = 4  # numbers of merges in the fallback
@@ -85,8 +85,9 @@ def merges_fallback(
             id for chunk in chunks for id in apply_merges(chunk, merges[:count], first)
         ]
         tokens = [visible_text(labels[id]) for id in ids]
-        strips.append(alternating_strip(tokens, f"{count:,} merges: {len(ids)} tokens"))
-        sentences.append(f"after {count:,} merges {len(ids)} tokens")
+        done, size = format_count(count, "merge"), format_count(len(ids), "token")
+        strips.append(alternating_strip(tokens, f"{done}: {size}"))
+        sentences.append(f"after {done} {size}")
     description = f"{title}. The same text has {', '.join(sentences)}."
     picture = picture_of_strips(strips, title, description)
     return HtmlPanel(picture.html, description)

@@ -5,7 +5,7 @@ from itertools import accumulate
 from typing import Any
 
 from gpt_lib.views.page import load_page_files
-from gpt_lib.views.visible_text import visible_text
+from gpt_lib.views.visible_text import format_count, visible_text
 
 PAGE_SOURCES = load_page_files("text_field", "tokens/pieces", "tokens/token_columns")
 MAX_SHOWN_CHARACTERS = 1000
@@ -25,7 +25,8 @@ def token_columns_data(tokenizers: Mapping[str, Tokenize], text: str) -> dict[st
     size = len(text.encode())
     return {
         "headings": [
-            f"{name}: {len(tokens)} tokens, {size / max(1, len(tokens)):.1f} bytes each"
+            f"{name}: {format_count(len(tokens), 'token')},"
+            f" {size / max(1, len(tokens)):.1f} bytes each"
             for name, tokens in columns.items()
         ],
         "columns": [[*map(token_label, tokens)] for tokens in columns.values()],
