@@ -16,7 +16,7 @@ from .modern import ModernConfig, ModernGPT
 from .muon import Muon, lr_fraction, pick_fastest_train_step
 from .speed import CudaGraphStep
 from .text import random_batch
-from .training import set_learning_rate
+from .training import check_ranges, set_learning_rate
 
 
 def interpolate_with_shorter_context(
@@ -229,6 +229,17 @@ class OutOfFoldTrainingModel(nn.Module):
         return self.model(corrupted, log_probabilities=log_probabilities)
 
 
+RACE_RANGES = {
+    "ngram_order": (0, 64),
+    "batch_size": (1, 10**6),
+    "sequence_length": (1, 10**6),
+    "learning_rate": (1e-9, 1e3),
+    "weight_decay": (0.0, 10.0),
+    "decay_start": (0.0, 1.0),
+    "noise": (0.0, 0.99),
+}
+
+
 @dataclass(frozen=True)
 class RaceConfig:
     """What takes part in a race."""
@@ -246,15 +257,7 @@ class RaceConfig:
     noise: float = 0.05  # fraction of characters that are replaced by random ones
 
     def __post_init__(self) -> None:
-        if min(self.batch_size, self.sequence_length) < 1 or self.ngram_order < 0:
-            raise ValueError(
-                f"batch_size={self.batch_size} and sequence_length="
-                f"{self.sequence_length} must be 1 or more,"
-                f" ngram_order={self.ngram_order} 0 or more"
-            )
-        if not 0 <= self.decay_start <= 1 or not 0 <= self.noise < 1:
-            message = f"decay_start={self.decay_start} must be from 0 to 1"
-            raise ValueError(f"{message}, noise={self.noise} from 0 to below 1")
+        check_ranges(self, RACE_RANGES)
 
     def build_model(
         self, ids: Tensor, vocab_size: int

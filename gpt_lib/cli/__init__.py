@@ -9,6 +9,7 @@ from gpt_lib.cli.chat import chat
 from gpt_lib.cli.doctor import doctor
 from gpt_lib.cli.generate import generate
 from gpt_lib.cli.models import models
+from gpt_lib.cli.options import interruptible
 from gpt_lib.cli.train import train
 
 app = typer.Typer(
@@ -22,4 +23,4 @@ app = typer.Typer(
     " GPT_RUNS says: `gpt-lib doctor` shows it. The course is in notebooks/.",
 )
 for command in (doctor, train, models, generate, chat):
-    app.command()(command)
+    app.command()(interruptible(command))

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,6 +45,19 @@ def call_with_short_errors(function: Callable[[], Any]) -> Any:
         raise
     except (ValueError, OSError) as error:
         raise exit_exception(error) from None
+
+
+def interruptible(command: Callable[..., None]) -> Callable[..., None]:
+    """The same command, which Ctrl-C ends with the exit code that shells expect."""
+
+    @wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except KeyboardInterrupt:  # typer's own code for it is 1
+            raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
+
+    return run
 
 
 def runs_folder() -> Path:

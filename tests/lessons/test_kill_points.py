@@ -67,6 +67,32 @@ def test_every_change_of_a_save_and_its_tidying_may_be_the_last(half_done, tmp_p
     assert points > 35
 
 
+@pytest.mark.soak
+def test_every_change_of_a_whole_run_may_be_the_last(tmp_path):
+    """From its first save to its end, with a save at each step."""
+
+    def begin_and_train(root):
+        run = runs.CheckpointWriter("trial", root)
+        with run.lock(new=not run.steps()):
+            if not run.steps():
+                begin(run)
+            if run.newest_step() < CARD.training.steps:
+                list(resume_and_train(run))
+        return run
+
+    run = begin_and_train(tmp_path / "whole")
+    expected = checkpoints.load_checkpoint(run.last()).model.state_dict()
+    points, root = 0, tmp_path / "killed"
+    for _ in deaths(lambda: begin_and_train(root)):
+        points += 1
+        run = begin_and_train(root)
+        weights = checkpoints.load_checkpoint(run.last()).model.state_dict()
+        assert same_tensors(weights, expected)
+        assert len([*run.folder.glob("step-*")]) <= 3
+        shutil.rmtree(root)
+    assert points > 300
+
+
 def test_the_first_save_may_be_the_last(tmp_path):
     """Before it there is no run; after it there is one; nothing else is ever there."""
     run = runs.CheckpointWriter("trial", tmp_path)

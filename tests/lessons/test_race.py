@@ -329,11 +329,13 @@ def test_muon_finds_the_matrices_of_a_wrapped_model():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 0}, "batch_size=0 and sequence_length=128 must be 1 or more"),
-        ({"sequence_length": 0}, "batch_size=32 and sequence_length=0 must be 1 or"),
-        ({"ngram_order": -1}, "ngram_order=-1 0 or more"),
-        ({"decay_start": 1.1}, "decay_start=1.1 must be from 0 to 1"),
-        ({"noise": 1.0}, "noise=1.0 from 0 to below 1"),
+        ({"batch_size": 0}, "batch_size=0 must be from 1 to 1,000,000"),
+        ({"sequence_length": 0}, "sequence_length=0 must be from 1 to 1,000,000"),
+        ({"ngram_order": -1}, "ngram_order=-1 must be from 0 to 64"),
+        ({"decay_start": 1.1}, "decay_start=1.1 must be from 0.0 to 1.0"),
+        ({"noise": 1.0}, "noise=1.0 must be from 0.0 to 0.99"),
+        ({"learning_rate": math.nan}, "learning_rate=nan must be from 1e-09"),
+        ({"weight_decay": -1.0}, "weight_decay=-1.0 must be from 0.0 to 10.0"),
     ],
 )
 def test_a_config_says_what_is_allowed(options, message):
