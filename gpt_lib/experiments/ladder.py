@@ -104,7 +104,7 @@ def last_training_record(
 
 def steps_within(seconds: float, stage: Stage, corpus: Corpus) -> int:
     """How many training steps fit into a time, estimated by a trial of a second."""
-    config = replace(stage.training, steps=60, warmup_steps=10)
+    config = replace(stage.training, steps=12, warmup_steps=1)
     while True:
         model = stage.build(corpus.tokenizer.vocab_size).to(corpus.train.device)
         trial = last_training_record(model, corpus, config)

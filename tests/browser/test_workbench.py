@@ -450,9 +450,10 @@ def test_a_second_tab_on_the_same_kernel_disturbs_nothing(own_lesson, browser, l
     lesson.assert_clean()
 
 
-def test_a_run_of_ones_own_is_in_the_picker(copy, lesson):
+def test_a_run_of_ones_own_with_tokens_of_several_characters(copy, lesson):
     (copy / "rhyme.txt").write_text("JULIET: row, row, row your boat.\n" * 40)
-    small = ["--preset", "block", "--context", "16", "--width", "16", "--steps", "30"]
+    small = ["--preset", "block", "--context", "16", "--width", "16", "--steps", "60"]
+    small += ["--tokenizer", "bpe", "--vocab-size", "290"]
     command = [sys.executable, "-m", "gpt_lib", "train", "rhyme.txt", "-n", "mine"]
     where = {**os.environ, "PYTHONPATH": str(copy)}
     subprocess.run([*command, *small], cwd=copy, env=where, check=True)
@@ -462,6 +463,27 @@ def test_a_run_of_ones_own_is_in_the_picker(copy, lesson):
         app.get_by_role("textbox", name="Prompt").fill("JULIET")
         generate(app, 20)
         expect(app.get_by_role("application", name="Text by mine")).to_be_visible()
+        tokens = app.locator(".gpt-column").first.locator(".gpt-token")
+        texts = tokens.all_text_contents()
+        assert len(texts) == 20
+        position = next(at for at, text in enumerate(texts) if len(text) > 1)
+        tokens.nth(position).click()
+        title = re.compile(f"^Token {position + 1}, after “")
+        expect(app.get_by_text(title)).to_be_visible()
+        rows = app.locator(".gpt-next-token [data-id]")
+        expect(rows.filter(has_text=re.compile("␣[a-z]")).first).to_be_visible()
+        lesson.look(app, "tokens-of-several-characters")
+        other = next(
+            row
+            for row in rows.all()
+            if row.get_attribute("data-id") != "-1"
+            and not row.inner_text().startswith("▸")
+        )
+        other.click()
+        left = 20 - position - 1
+        expect(status(app)).to_contain_text(f"done: {left} token", timeout=60_000)
+        expect(app.locator(".gpt-fork")).to_have_count(1)
+        lesson.look(app.get_by_role("tree").last, "branch-of-tokens")
         lesson.assert_clean()
     finally:
         shutil.rmtree(copy / "runs")

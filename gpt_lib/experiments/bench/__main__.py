@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gpt_lib.data import DATA
-from gpt_lib.experiments.bench import command_latency, training
+from gpt_lib.experiments.bench import command_latency, tokenizers, training
 from gpt_lib.experiments.bench.comparison import Comparison, print_comparison
 from gpt_lib.experiments.bench.generation import generation_chart, generation_rows
 from gpt_lib.experiments.bench.peers import peer_versions
@@ -21,6 +21,7 @@ COMPARISONS: dict[str, Callable[[], Iterator[Comparison]]] = {
     "mixed-precision": training.compare_16_bit_step_with_peers,
     "memory": training.compare_memory,
     "loss": training.compare_validation_loss,
+    "tokens": tokenizers.compare_tokenizers,
 }
 # What gives rows of its own.
 MEASUREMENTS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {

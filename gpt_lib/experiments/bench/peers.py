@@ -14,7 +14,15 @@ from torch import Tensor, nn
 
 from gpt_lib.gpt import GPTConfig
 
-PEER_PACKAGES = ("transformers", "x-transformers", "nano-gpt", "ctranslate2")
+PEER_PACKAGES = (
+    "transformers",
+    "x-transformers",
+    "nano-gpt",
+    "ctranslate2",
+    "tokenizers",
+    "tiktoken",
+    "rustbpe",
+)
 
 
 class TransformersGPT2(nn.Module):
