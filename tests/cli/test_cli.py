@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -383,6 +384,27 @@ def test_any_tokenizer_trains_resumes_and_writes(
     assert result.exit_code == 0
     assert result.stdout.startswith(prompt)
     assert name in call("models").stdout
+
+
+@pytest.mark.parametrize("preset", catalog.TRAINING_RECIPES)
+def test_every_preset_trains_on_byte_pairs_or_says_what_it_would_cost(
+    folder, poem, preset
+):
+    small = {"context": 8, "width": 8, "heads": 1, "depth": 1}
+    known = catalog.shape_defaults(preset)
+    shape = [w for key in small.keys() & known for w in (f"--{key}", small[key])]
+    words = ["train", poem.name, "-p", preset, "--steps", 2, "--batch-size", 2, *shape]
+    pairs = ["-t", "bpe", "--vocab-size", 280, "-n", f"pairs-{preset}"]
+    result = call(*words, *pairs)
+    assert result.exit_code == 0, result.output
+    model = catalog.load(f"pairs-{preset}", folder / "runs").model
+    assert model.vocab_size == 280
+    shutil.rmtree(folder / "runs" / f"pairs-{preset}")
+    if catalog.find_recipe(preset).architecture not in ("gpt", "modern-gpt"):
+        result = call(*words, "-t", "gpt2", "-n", "too-large")
+        assert result.exit_code == 1
+        assert "a table of 50,257 × 50,257 numbers would take 9.4 GiB" in result.stderr
+        assert not (folder / "runs" / "too-large").exists()
 
 
 def test_a_vocabulary_is_learned_from_the_training_part(folder):
