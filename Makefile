@@ -67,7 +67,7 @@ ablation: setup ## undo each swap of lesson 13, three seeds each (15 minutes)
 optimizers: setup ## Muon against AdamW, a grid with three seeds (30 minutes)
 	$(RUN) -m gpt_lib.experiments.optimizers
 
-tokenizers: setup ## which vocabulary is best: five on two texts, three seeds (40 minutes)
+tokenizers: setup ## which vocabulary is best: five on two texts, three seeds (an hour)
 	$(RUN) -m gpt_lib.experiments.tokenizers
 
 races: setup ## the committed races: three seeds at each time (45 minutes, nothing else)

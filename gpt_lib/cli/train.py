@@ -1,6 +1,7 @@
 """`gpt-lib train`: its options; `train_run` does the work."""
 
 import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -140,7 +141,11 @@ def train(
     new_text = text or "tinyshakespeare"
 
     def run() -> tuple[str, bool]:
-        from gpt_lib.catalog import make_tokenizer
+        from gpt_lib.catalog import (
+            DEFAULT_VOCAB_SIZE,
+            LEARNED_TOKENIZERS,
+            make_tokenizer,
+        )
         from gpt_lib.cli.train_run import make_new_run_card, resume_run, train_new_run
         from gpt_lib.runs import CheckpointWriter
 
@@ -149,6 +154,10 @@ def train(
         if resume:
             return resume_run(training_run, text, skip_damaged)
         learned = make_tokenizer(tokenizer or "character", new_text, vocab_size)
+        asked = vocab_size or DEFAULT_VOCAB_SIZE
+        if tokenizer in LEARNED_TOKENIZERS and learned.vocab_size < asked:
+            message = f"the text gives {learned.vocab_size:,} tokens, not {asked:,}"
+            print(f"gpt-lib: {message}", file=sys.stderr)
         card = make_new_run_card(new_text, preset or "cpu", shape, training, learned)
         return train_new_run(training_run, card)
 

@@ -1,8 +1,9 @@
 """Which vocabulary is best? One GPT, five tokenizers, equal seconds, two texts.
 
-`make tokenizers` (40 minutes on two cores, nothing beside it) measures what is missing
-in the committed file. Blocks of one shape read 64 tokens, whatever a token is; losses
-are compared in bits per byte of the text.
+`make tokenizers` (an hour on two cores, nothing beside it) measures what is missing in
+the committed files. Blocks of one shape read 64 tokens, whatever a token is; each
+tokenizer has the best of three learning rates on validation; losses are compared in
+bits per byte of the text.
 """
 
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from gpt_lib.experiments.results import measure_missing, parse_anew, read_json
 from gpt_lib.training import bits_per_byte, evaluate_loss
 
 TOKENIZER_RESULTS = DATA / "results" / "tokenizers.json"
+RATE_RESULTS = DATA / "results" / "tokenizer_rates.json"
+LEARNING_RATES = (0.002, 0.004, 0.006)
 TEXT_LABELS = {
     "tinyshakespeare": "Shakespeare, 1 MB",
     "sotu": "presidents, 12 MB",
@@ -42,7 +45,9 @@ def corpus_of(label: str, text: str) -> Corpus:
     return load_corpus(text, catalog.make_tokenizer(kind, text, vocab_size))
 
 
-def train_on_tokens(tokenizer: str, text: str, seed: int) -> dict[str, Any]:
+def train_on_tokens(
+    tokenizer: str, text: str, seed: int, learning_rate: float
+) -> dict[str, Any]:
     """Train a GPT for `TRAINING_SECONDS` on ids of a tokenizer: a row of results."""
     corpus = corpus_of(tokenizer, text).to(pick_device())
     recipe = catalog.find_recipe("gpt")
@@ -51,7 +56,13 @@ def train_on_tokens(tokenizer: str, text: str, seed: int) -> dict[str, Any]:
     torch.manual_seed(seed)
     model = stage.build(corpus.tokenizer.vocab_size).to(corpus.train.device)
     warmup_steps = min(recipe.training.warmup_steps, steps // 10)
-    config = replace(recipe.training, steps=steps, seed=seed, warmup_steps=warmup_steps)
+    config = replace(
+        recipe.training,
+        steps=steps,
+        seed=seed,
+        warmup_steps=warmup_steps,
+        learning_rate=learning_rate,
+    )
     last = last_training_record(model, corpus, config)
     row = {
         "vocab_size": corpus.tokenizer.vocab_size,
@@ -69,12 +80,28 @@ def train_on_tokens(tokenizer: str, text: str, seed: int) -> dict[str, Any]:
     return row
 
 
+def planned_rates() -> Iterator[dict[str, Any]]:
+    """One seed on the smaller text for each tokenizer and learning rate."""
+    run = {"text": next(iter(TEXT_LABELS)), "seed": TOKENIZER_SEEDS[0]}
+    for tokenizer in TOKENIZERS:
+        for rate in LEARNING_RATES:
+            yield {"tokenizer": tokenizer, **run, "learning_rate": rate}
+
+
+def best_rate(tokenizer: str) -> float:
+    """The learning rate that is best for a tokenizer on the validation part."""
+    rows = [row for row in read_json(RATE_RESULTS) if row["tokenizer"] == tokenizer]
+    return min(rows, key=lambda row: row["validation_loss"])["learning_rate"]
+
+
 def planned_runs() -> Iterator[dict[str, Any]]:
-    """Tokenizer, text and seed of every run."""
+    """Tokenizer, text, seed and learning rate of every run."""
     for text in TEXT_LABELS:
         for tokenizer in TOKENIZERS:
+            rate = best_rate(tokenizer)
             for seed in TOKENIZER_SEEDS:
-                yield {"tokenizer": tokenizer, "text": text, "seed": seed}
+                run = {"tokenizer": tokenizer, "text": text, "seed": seed}
+                yield {**run, "learning_rate": rate}
 
 
 def read_tokenizer_rows() -> list[dict[str, Any]]:
@@ -105,8 +132,9 @@ def read_tokenizer_losses() -> tuple[list[str], dict[str, list[list[float]]]]:
 
 
 def main() -> None:
-    """Measure what is missing."""
+    """Choose the learning rates, and measure what is missing."""
     anew = parse_anew(__doc__.splitlines()[0])
+    measure_missing(RATE_RESULTS, planned_rates(), train_on_tokens, anew)
     measure_missing(TOKENIZER_RESULTS, planned_runs(), train_on_tokens, anew)
 
 

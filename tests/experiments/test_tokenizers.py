@@ -1,4 +1,6 @@
-"""The committed comparison of tokenizers: complete, and what it says holds."""
+"""The comparison of tokenizers: its runs, its rates, and the bench beside it."""
+
+import json
 
 import pytest
 
@@ -6,35 +8,40 @@ from gpt_lib.experiments import tokenizers
 from gpt_lib.experiments.bench.tokenizers import LONG_WORD, vocabulary_of_characters
 from gpt_lib.tokens import gpt2_tokenizer
 
-ROWS = tokenizers.read_tokenizer_rows()
+
+@pytest.fixture
+def rates(tmp_path, monkeypatch):
+    """A choice in which the middle rate is best, but for one tokenizer."""
+    monkeypatch.setattr(tokenizers, "RATE_RESULTS", tmp_path / "rates.json")
+    rows = [
+        {**run, "validation_loss": abs(run["learning_rate"] - 0.004)}
+        for run in tokenizers.planned_rates()
+    ]
+    rows[2]["validation_loss"] = -1.0
+    tokenizers.RATE_RESULTS.write_text(json.dumps(rows), encoding="utf-8")
 
 
-def test_every_tokenizer_has_three_seeds_on_both_texts():
-    runs = [(row["tokenizer"], row["text"], row["seed"]) for row in ROWS]
-    planned = [(*run.values(),) for run in tokenizers.planned_runs()]
-    assert sorted(runs) == sorted(planned)
-    assert len(planned) == 2 * 5 * 3
+def test_every_tokenizer_has_three_seeds_on_both_texts_at_its_best_rate(rates):
+    planned = list(tokenizers.planned_runs())
+    assert len({tuple(run.values()) for run in planned}) == len(planned) == 2 * 5 * 3
+    first, *others = tokenizers.TOKENIZERS
+    assert {r["learning_rate"] for r in planned if r["tokenizer"] == first} == {0.006}
+    assert {r["learning_rate"] for r in planned if r["tokenizer"] in others} == {0.004}
 
 
-def test_equal_seconds_are_equal():
-    for row in ROWS:
-        assert row["seconds"] == pytest.approx(tokenizers.TRAINING_SECONDS, rel=0.5)
-
-
-def test_blocks_have_one_shape_so_parameters_follow_the_vocabulary():
-    C = 128
-    for row in ROWS:
-        blocks = row["parameters"] - row["vocab_size"] * (2 * C + 1)
-        assert blocks == ROWS[0]["parameters"] - ROWS[0]["vocab_size"] * (2 * C + 1)
+def test_rates_are_tried_with_one_seed_on_the_smaller_text():
+    planned = list(tokenizers.planned_rates())
+    assert len(planned) == 5 * 3
+    assert {(run["text"], run["seed"]) for run in planned} == {("tinyshakespeare", 1)}
 
 
 def test_a_run_trains_and_scores_in_bits_per_byte(monkeypatch):
     monkeypatch.setattr(tokenizers, "TRAINING_SECONDS", 0.2)
     monkeypatch.setitem(tokenizers.TOKENIZERS, "few", ("bpe", 300))
-    row = tokenizers.train_on_tokens("few", "toy-diary", seed=1)
+    row = tokenizers.train_on_tokens("few", "toy-diary", seed=1, learning_rate=0.004)
     assert row["vocab_size"] == 300
     assert 0 < row["test_bits_per_byte"] < 9
-    # The same loss, over fewer bytes than tokens have on average.
+    # A token has several bytes: fewer bits for each than nats for the token.
     assert row["test_bits_per_byte"] < row["test_loss"] / 0.693
 
 
