@@ -115,7 +115,7 @@ def test_as_many_steps_are_planned_as_fit_into_the_time(monkeypatch):
     monkeypatch.setattr(ladder, "last_training_record", fake_training)
     corpus = load_corpus("toy-diary")
     assert ladder.steps_within(20.0, stage, corpus) == 20_000
-    assert trials == [60, 240, 960, 3840]
+    assert trials == [12, 48, 192, 768, 3072]
     assert ladder.steps_within(0.001, stage, corpus) == stage.training.warmup_steps + 2
 
 
