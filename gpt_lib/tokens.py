@@ -129,7 +129,8 @@ def learn_merges(
         left, right = tokens[pair[0]], tokens[pair[1]]
         merges.append((left, right))
         new_id = id_of.setdefault(left + right, len(tokens))
-        tokens += [left + right] * (new_id == len(tokens))
+        if new_id == len(tokens):
+            tokens.append(left + right)
         for new in pairs.merge(pair, new_id):
             heapq.heappush(heap, (-pairs.counts[new], key(new, tokens), new))
     return merges
