@@ -42,6 +42,11 @@ def merge_pair(ids: list[int], pair: Pair, new_id: int) -> list[int]:
     return merged
 
 
+def single_bytes(data: Iterable[int]) -> list[bytes]:
+    """Each byte by itself: what every merge begins with."""
+    return [bytes([byte]) for byte in data]
+
+
 class PairCounts:
     """How often each pair of ids occurs in words, kept up to date while pairs merge.
 
@@ -115,7 +120,7 @@ def learn_merges(
     with Subword Units"; over bytes as by Radford et al. (2019), GPT-2.
     """
     key, pairs = look_up_tie_rule(ties), PairCounts(words)
-    tokens = [bytes([byte]) for byte in range(256)]
+    tokens = single_bytes(range(256))
     id_of = {token: id for id, token in enumerate(tokens)}
     heap = [(-n, key(pair, tokens), pair) for pair, n in pairs.counts.items()]
     heapq.heapify(heap)
@@ -239,7 +244,7 @@ def check_vocabulary(
     tokens: Sequence[bytes], special_tokens: Sequence[str], cut: str
 ) -> None:
     """Raise a ValueError unless each text has ids, and each id one meaning."""
-    if {*tokens[:256]} != {bytes([byte]) for byte in range(256)}:
+    if {*tokens[:256]} != {*single_bytes(range(256))}:
         raise ValueError("the first 256 tokens must be the 256 single bytes")
     if len({*tokens}) < len(tokens) or b"" in tokens:
         [(token, _)] = Counter(tokens).most_common(1)
@@ -391,7 +396,7 @@ class WordTokenizer(SubwordTokenizer):
 
     def encode_chunk(self, chunk: bytes) -> list[int]:
         """The id of a word, or those of its bytes."""
-        parts = [chunk] if chunk in self.ranks else [bytes([byte]) for byte in chunk]
+        parts = [chunk] if chunk in self.ranks else single_bytes(chunk)
         return [self.ranks[part] for part in parts]
 
     @classmethod
@@ -411,8 +416,7 @@ class WordTokenizer(SubwordTokenizer):
         counts = count_chunks(text, cut, special_tokens)
         words = [word for word in counts if len(word) > 1]
         words.sort(key=lambda word: (-counts[word], word))
-        singles = [bytes([byte]) for byte in range(256)]
-        tokens = [*singles, *words][: vocab_size - len(special_tokens)]
+        tokens = [*single_bytes(range(256)), *words][: vocab_size - len(special_tokens)]
         return cls(tuple(tokens), tuple(special_tokens), cut)
 
 
@@ -425,7 +429,7 @@ class BytePairTokenizer(SubwordTokenizer):
         """The ids of a chunk, merged in the order in which the merges were learned."""
         if chunk in self.ranks:
             return [self.ranks[chunk]]
-        parts = merge_lowest_ranks([bytes([byte]) for byte in chunk], self.ranks)
+        parts = merge_lowest_ranks(single_bytes(chunk), self.ranks)
         return [self.ranks[part] for part in parts]
 
     def parents(self, id: int) -> list[int]:
@@ -433,7 +437,7 @@ class BytePairTokenizer(SubwordTokenizer):
         token = self.token_bytes(id)
         if len(token) == 1 or id >= len(self.tokens):
             return []
-        parts = merge_lowest_ranks([bytes([byte]) for byte in token], self.ranks, id)
+        parts = merge_lowest_ranks(single_bytes(token), self.ranks, id)
         return [self.ranks[part] for part in parts]
 
     @classmethod
@@ -452,8 +456,8 @@ class BytePairTokenizer(SubwordTokenizer):
         check_vocab_size(vocab_size, special_tokens)
         words = count_chunks(text, cut, special_tokens)
         merges = learn_merges(words, vocab_size - len(special_tokens), ties)
-        singles = [bytes([byte]) for byte in range(256)]
-        tokens = dict.fromkeys([*singles, *(left + right for left, right in merges)])
+        merged = (left + right for left, right in merges)
+        tokens = dict.fromkeys([*single_bytes(range(256)), *merged])
         return cls(tuple(tokens), tuple(special_tokens), cut)
 
 
