@@ -10,7 +10,7 @@ PIP_INSTALL := $(VENV)/bin/pip install --quiet --disable-pip-version-check
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB_ARGS ?=
 
-.PHONY: help lab test test-setup check slow lessons browser soak export notebooks restore bench ladder ablation optimizers tokenizers race races shipped lock audit setup
+.PHONY: help lab test test-setup check slow lessons browser soak export notebooks restore bench ladder ablation optimizers tokenizers patience race races shipped lock audit setup
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -69,6 +69,9 @@ optimizers: setup ## Muon against AdamW, a grid with three seeds (30 minutes)
 
 tokenizers: setup ## which vocabulary is best: five on two texts, three seeds (an hour)
 	$(RUN) -m gpt_lib.experiments.tokenizers
+
+patience: setup ## what early stopping costs and saves, three seeds (10 minutes)
+	$(RUN) -m gpt_lib.experiments.early_stopping
 
 races: setup ## the committed races: three seeds at each time (45 minutes, nothing else)
 	$(RUN) -m gpt_lib.experiments.race --all

@@ -29,9 +29,15 @@ Part V, Better
     15  `race`         an n-gram model inside a GPT, and training by the clock
 Part VI, Real tokens, real weights
     16  `tokens`       a vocabulary learned by counting pairs, and GPT-2's own
+    17  `corpus`       documents from files, and the batches that are made of them
+        `cleaning`     rules that clean a text, each with a name and a count
+        `stopping`     training that ends when it gets no better
+    17b `large`        optional: texts larger than memory, tokenized into a file
+        `copies`       near-duplicates, by MinHash
 
-Written by hand: `catalog` (every model by name), `check` (exercises that name the
-mistake), `views` (pictures and widgets), `playground` (writing with models, in a
-notebook and in a terminal), `cli` (the command `gpt-lib`), `course` (from notebook to
-library, and the rules of the house) and `experiments` (what fills data/results).
+Written by hand: `prepare` (a text as it is trained on), `catalog` (every model by
+name), `check` (exercises that name the mistake), `views` (pictures and widgets),
+`playground` (writing with models, in a notebook and in a terminal), `cli` (the command
+`gpt-lib`), `course` (from notebook to library, and the rules of the house) and
+`experiments` (what fills data/results).
 """

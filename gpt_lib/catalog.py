@@ -8,6 +8,7 @@ course, and the learner's runs.
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,17 @@ from gpt_lib.checkpoints import (
     load_checkpoint,
     write_checkpoint_files,
 )
-from gpt_lib.data import load_text
 from gpt_lib.generation import Reader, TextGenerator
 from gpt_lib.gpt import PRESETS, GPTConfig
 from gpt_lib.modern import ModernConfig, build_modern_gpt
 from gpt_lib.muon import muon_from_config
+from gpt_lib.prepare import (
+    DocumentText,
+    LargeText,
+    Preparation,
+    prepare_prompt,
+    prepare_text,
+)
 from gpt_lib.race import build_ngram_gpt
 from gpt_lib.runs import (
     RUNS,
@@ -44,7 +51,7 @@ from gpt_lib.runs import (
     check_run_name,
     naming_whole_checkpoint,
 )
-from gpt_lib.text import CharTokenizer, Tokenizer, train_validation_test_split
+from gpt_lib.text import CharTokenizer, Tokenizer
 from gpt_lib.training import TrainingConfig
 
 # All that a checkpoint may name, of the whole course.
@@ -79,6 +86,10 @@ class Recipe:
     architecture: str  # a name in ARCHITECTURES
     training: TrainingConfig
     shape: Mapping[str, Any] = field(default_factory=dict)  # without vocab_size
+    # What the model has read that comes with the course, if one does:
+    text: str = "tinyshakespeare"
+    tokenizer: str = "character"  # one of `TOKENIZER_NAMES`
+    vocab_size: int | None = None  # of one that is learned
 
 
 def ladder_training_config(learning_rate: float) -> TrainingConfig:
@@ -116,6 +127,20 @@ TRAINING_RECIPES = {
         "gpt",
         TrainingConfig(steps=3500, learning_rate=4e-3, evaluate_every=500),
         {"context": 128, "width": 160, "heads": 5, "depth": 4},
+    ),
+    "presidents": Recipe(
+        "gpt",
+        TrainingConfig(steps=6000, learning_rate=2e-3, evaluate_every=500),
+        preset_shape("nanogpt-cpu"),
+        "sotu",
+        "bpe",
+        2048,
+    ),
+    "austen": Recipe(
+        "gpt",
+        TrainingConfig(steps=3000, learning_rate=4e-3, evaluate_every=500),
+        preset_shape("nanogpt-cpu"),
+        "prideandprejudice",
     ),
     "modern": Recipe(
         "modern-gpt", TrainingConfig(learning_rate=0.02, optimizer="Muon")
@@ -195,16 +220,20 @@ TOKENIZER_NAMES = ("character", *LEARNED_TOKENIZERS, "gpt2")
 
 
 def make_tokenizer(
-    name: str, text_name: str | Path, vocab_size: int | None = None
+    name: str,
+    text: str | Path | DocumentText | LargeText,
+    vocab_size: int | None = None,
 ) -> Tokenizer:
-    """A tokenizer for a text, as `load_corpus` takes both.
+    """A tokenizer for a text.
 
-    A vocabulary is learned from the training part of the text alone. That of the
-    characters is of the whole text, so that all of it can be encoded.
+    A vocabulary is learned from the training part of the text alone, of a large one
+    from the beginning of it. That of the characters is of the whole text, so that all
+    of it can be encoded.
 
     Args:
         name: one of `TOKENIZER_NAMES`.
-        text_name: as `load_text` takes it.
+        text: as `prepare_text` takes or gives it. One of several documents adds a
+            special token for their ends.
         vocab_size: of a vocabulary that is learned; 2,048 by default.
 
     Raises:
@@ -222,11 +251,12 @@ def make_tokenizer(
         )
     if name == "gpt2":
         return tokens.gpt2_tokenizer()
-    whole = load_text(text_name)
+    if isinstance(text, str | Path):
+        text = prepare_text(text)
     if name == "character":
-        return CharTokenizer.from_text(whole)
-    train, _, _ = train_validation_test_split(whole)
-    return LEARNED_TOKENIZERS[name](train, vocab_size or DEFAULT_VOCAB_SIZE)
+        return CharTokenizer(text.characters())
+    size = vocab_size or DEFAULT_VOCAB_SIZE
+    return LEARNED_TOKENIZERS[name](text.training_text(), size, text.special_tokens)
 
 
 # Trained models
@@ -239,14 +269,21 @@ def shipped_models_folder(package: Path) -> Path:
 
 
 SHIPPED_MODELS_FOLDER = shipped_models_folder(Path(gpt_lib.__file__).resolve().parent)
-# The models that come with the course, from the lowest loss to the highest.
-SHIPPED_MODEL_NAMES = (
+# Stages of the course that come trained on Shakespeare, from the lowest loss on.
+SHIPPED_STAGE_NAMES = (
     "shakespeare",
     "block",
     "many-heads",
     "one-head",
     "averaging",
     "bigram",
+)
+# The models that come with the course: those, and two that have read other texts.
+SHIPPED_MODEL_NAMES = (
+    "shakespeare",
+    "presidents",
+    "austen",
+    *SHIPPED_STAGE_NAMES[1:],
 )
 
 
@@ -304,7 +341,22 @@ def load(name: str, root: Path = RUNS) -> LoadedModel:
 def load_text_generator(name: str, root: Path = RUNS) -> TextGenerator:
     """A trained model with its tokenizer, ready to generate text."""
     model, tokenizer, card = load(name, root)
-    return TextGenerator(model, tokenizer, CACHED_READERS.get(card.architecture))
+    prepare = partial(prepare_prompt, preparation=card_preparation(card))
+    make_reader = CACHED_READERS.get(card.architecture)
+    text_name = Path(card.text).stem
+    return TextGenerator(model, tokenizer, make_reader, prepare, text_name)
+
+
+def card_preparation(card: ModelCard) -> Preparation:
+    """How the text of a model was read.
+
+    Raises:
+        CheckpointError: by rules that are not those of today.
+    """
+    try:
+        return Preparation.from_card(card.preparation)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
 
 
 def load_all_text_generators(root: Path = RUNS) -> dict[str, TextGenerator]:
@@ -335,12 +387,23 @@ def model_table_row(name: str, root: Path = RUNS) -> dict[str, Any]:
     }
 
 
-def save_model(folder: Path, model: nn.Module, card: ModelCard) -> None:
-    """Write a checkpoint that is only read, never trained on.
+def round_to_16_bits(model: nn.Module) -> None:
+    """Round the weights to what bfloat16 has; they still take 32 bits in memory."""
+    for weight in model.parameters():
+        weight.data = weight.data.bfloat16().float()
+
+
+def save_model(
+    folder: Path, model: nn.Module, card: ModelCard, half: bool = False
+) -> None:
+    """Write a checkpoint that is only read, never trained on; in 16 bits if `half`.
 
     Raises:
         ValueError: the weights are not finite.
     """
-    weights = save(finite_state_dict(model, card.step))
+    tensors = finite_state_dict(model, card.step)
+    if half:
+        tensors = {name: tensor.bfloat16() for name, tensor in tensors.items()}
+    weights = save(tensors)
     files = {CARD_FILE: CARD_SCHEMA.dump_json(card, indent=1), WEIGHTS_FILE: weights}
     write_checkpoint_files(folder, files)

@@ -144,9 +144,13 @@ class ModelCard:
     text_sha256: str  # ... and which text exactly that is
     # Of the text, as `train_validation_test_split` takes it.
     split: str = SPLIT_PERCENTAGES
+    # How it was cleaned and read by document, which lesson 17 does.
+    preparation: dict[str, Any] = field(default_factory=dict)
     private: bool = False  # the text, and so the model, is not to be passed on
     loss_unit: str = "nats per token"
     training: TrainingConfig
+    precision: str = "float32"  # in which products are computed (lesson 11)
+    patience: int | None = None  # evaluations without a better loss, which end the run
     step: int = 0  # steps done
     seconds: float = 0.0  # spent on them
     validation_loss: float | None = None  # after this step
@@ -579,7 +583,10 @@ def parse_model(
     """The model in a checkpoint's files, on the CPU; `folder` is for messages."""
     path = folder / CARD_FILE
     card = parse_card(files[CARD_FILE], path)
-    weights = parse_tensors(folder, files, WEIGHTS_FILE)
+    weights = {  # they may lie in the file in 16 bits; models compute in 32
+        name: tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+        for name, tensor in parse_tensors(folder, files, WEIGHTS_FILE).items()
+    }
     check_weights(card, weights, folder / WEIGHTS_FILE, architectures)
     try:
         tokenizer = build_tokenizer(card.tokenizer, tokenizers)

@@ -308,6 +308,8 @@ class TextGenerator:
     model: LanguageModel
     tokenizer: Tokenizer
     make_reader: Callable[[LanguageModel], Reader] | None = None  # one for each text
+    prepare: Callable[[str], str] = str  # a prompt, as the text was that was learned
+    text_name: str = ""  # of that text
     generate = generate_tokens
 
     @cached_property
@@ -317,7 +319,7 @@ class TextGenerator:
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`; a ValueError names what is not in the vocabulary."""
-        return self.tokenizer.encode(text).tolist()
+        return self.tokenizer.encode(self.prepare(text)).tolist()
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids."""

@@ -20,8 +20,8 @@ def train(
     text: Annotated[
         str | None,
         typer.Argument(
-            help="tinyshakespeare, prideandprejudice, sotu, toy-diary, or a file"
-            "  [default: tinyshakespeare]"
+            help="tinyshakespeare, prideandprejudice, sotu, tinystories, toy-diary, a"
+            " file, a folder of notes, or hf:owner/name  [default: tinyshakespeare]"
         ),
     ] = None,
     name: Annotated[
@@ -41,7 +41,8 @@ def train(
             "--preset",
             "-p",
             help="bigram, averaging, one-head, many-heads, block; cpu, nanogpt-cpu,"
-            " lecture or shakespeare, which are GPTs; modern, of lesson 13"
+            " lecture, shakespeare, presidents or austen, which are GPTs; modern, of"
+            " lesson 13"
             "  [default: cpu]",
         ),
     ] = None,
@@ -58,6 +59,14 @@ def train(
         typer.Option(
             min=257, max=100_000, help="tokens of word or bpe, V  [default: 2048]"
         ),
+    ] = None,
+    clean: Annotated[
+        bool,
+        typer.Option("--clean", help="clean the text by every rule but lower-case"),
+    ] = False,
+    rules: Annotated[
+        list[str] | None,
+        typer.Option("--rule", help="clean it by this rule, too; may be repeated"),
     ] = None,
     context: Annotated[
         int | None, typer.Option(min=1, max=65536, help="tokens read at once, T")
@@ -76,6 +85,20 @@ def train(
     ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="of training  [default: 2000]")
+    ] = None,
+    epochs: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-3, max=10**6, help="instead of steps: how often it is read"
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(min=1, help="evaluations without a better loss, then it ends"),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="float32 or bfloat16  [default: float32]"),
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="windows a step, B  [default: 32]")
@@ -132,13 +155,26 @@ def train(
         for options in (shape, training)
     )
     if resume:
-        others = {"preset": preset, "tokenizer": tokenizer, "vocab_size": vocab_size}
+        others = {
+            "preset": preset,
+            "tokenizer": tokenizer,
+            "vocab_size": vocab_size,
+            "clean": clean or None,
+            "rule": rules or None,
+            "epochs": epochs,
+            "patience": patience,
+            "precision": precision,
+        }
         given = [key for key, value in others.items() if value is not None]
         check_resume_options(name, [*shape, *training, *given])
     elif skip_damaged:
         raise typer.BadParameter("--skip-damaged goes with --resume")
+    if steps and epochs:
+        raise typer.BadParameter("give --steps or --epochs, not both")
+    if precision not in (None, "float32", "bfloat16"):
+        raise typer.BadParameter(f"--precision {precision}: float32 or bfloat16")
     set_device_variable(device)
-    new_text = text or "tinyshakespeare"
+    new_text = "tinyshakespeare" if text is None else text
 
     def run() -> tuple[str, bool]:
         from gpt_lib.catalog import (
@@ -146,19 +182,36 @@ def train(
             LEARNED_TOKENIZERS,
             make_tokenizer,
         )
+        from gpt_lib.cleaning import DEFAULT_RULES
         from gpt_lib.cli.train_run import make_new_run_card, resume_run, train_new_run
+        from gpt_lib.prepare import choose_preparation, prepare_text
         from gpt_lib.runs import CheckpointWriter
 
         run_name = default_run_name(new_text) if name is None else name
         training_run = CheckpointWriter(run_name, runs_folder())
         if resume:
             return resume_run(training_run, text, skip_damaged)
-        learned = make_tokenizer(tokenizer or "character", new_text, vocab_size)
+        chosen = [*(DEFAULT_RULES if clean else ()), *(rules or ())]
+        preparation = choose_preparation(new_text, chosen)
+        prepared = prepare_text(new_text, preparation)
+        learned = make_tokenizer(tokenizer or "character", prepared, vocab_size)
         asked = vocab_size or DEFAULT_VOCAB_SIZE
         if tokenizer in LEARNED_TOKENIZERS and learned.vocab_size < asked:
             message = f"the text gives {learned.vocab_size:,} tokens, not {asked:,}"
             print(f"gpt-lib: {message}", file=sys.stderr)
-        card = make_new_run_card(new_text, preset or "cpu", shape, training, learned)
+        card = make_new_run_card(
+            prepared,
+            preset or "cpu",
+            shape,
+            training,
+            learned,
+            epochs,
+            preparation=preparation.to_card(),
+            precision=precision or "float32",
+            patience=patience,
+        )
+        if prepared.special_tokens:  # of documents, or large
+            print(f"gpt-lib: {prepared.summary()}", file=sys.stderr)
         return train_new_run(training_run, card)
 
     message, finished = call_with_short_errors(run)
@@ -190,7 +243,7 @@ def check_resume_options(name: str | None, options: list[str]) -> None:
     if options:
         raise typer.BadParameter(
             "--resume keeps the run's own settings: leave out"
-            f" {', '.join(sorted(options))}"
+            f" {', '.join(sorted(options)).replace('_', '-')}"
         )
     if not name:
         raise typer.BadParameter("--resume which run? Give --name too")

@@ -4,10 +4,9 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from gpt_lib.catalog import (
     SHIPPED_MODEL_NAMES,
     TOKENIZER_LOADERS,
     find_recipe,
+    make_tokenizer,
     run_names,
     shape_from_recipe,
 )
@@ -34,10 +34,18 @@ from gpt_lib.checkpoints import (
     build_architecture,
     build_on_meta,
     build_tokenizer,
+    load_checkpoint,
     total_bytes,
 )
-from gpt_lib.data import PUBLIC_TEXTS, Corpus, load_corpus, load_text
+from gpt_lib.data import PUBLIC_TEXTS, Corpus
 from gpt_lib.device import bytes_to_gib, pick_device
+from gpt_lib.prepare import (
+    DocumentText,
+    LargeText,
+    Preparation,
+    is_hf_name,
+    prepare_text,
+)
 from gpt_lib.runs import (
     CheckpointWriter,
     TrainingPause,
@@ -47,9 +55,13 @@ from gpt_lib.runs import (
     load_for_resuming,
     newest_whole_step,
     set_damaged_aside,
+    try_to_save,
 )
+from gpt_lib.speed import MasterWeightStep
+from gpt_lib.stopping import evaluations_since_best
 from gpt_lib.text import Tokenizer
 from gpt_lib.training import (
+    StepFunction,
     StepRecord,
     TrainingConfig,
     TrainingState,
@@ -59,46 +71,62 @@ from gpt_lib.training import (
     training_step,
 )
 
+# by the precision that a card has
+TRAINING_STEPS: dict[str, Callable[[], StepFunction]] = {
+    "float32": lambda: training_step,
+    "bfloat16": MasterWeightStep,
+}
 MAX_UNSAVED_SECONDS = 300.0  # of training that a power cut may take away
 
 
 def make_new_run_card(
-    text: str,
+    text: DocumentText | LargeText,
     preset: str,
     shape: Mapping[str, Any],
     training: Mapping[str, Any],
     tokenizer: Tokenizer | None = None,
+    epochs: float | None = None,
+    **others: Any,
 ) -> ModelCard:
     """The card of a new run.
 
     Args:
-        text: as `load_corpus` takes it.
+        text: prepared.
         preset: a name in `catalog.TRAINING_RECIPES`.
         shape: what to change of the preset's shape.
         training: what to change of how it is trained.
         tokenizer: by default, one for the characters of the text.
+        epochs: how often the training part is read, instead of a number of steps.
+        others: more fields of the card.
 
     Raises:
         ValueError: what was given cannot be trained, and why.
     """
-    preset_recipe, corpus = find_recipe(preset), load_corpus(text, tokenizer)
-    shape = shape_from_recipe(preset, corpus.tokenizer.vocab_size, **shape)
+    preset_recipe = find_recipe(preset)
+    tokenizer = tokenizer or make_tokenizer("character", text)
+    shape = shape_from_recipe(preset, tokenizer.vocab_size, **shape)
+    # A text that is too short for the context is an error before a run is there.
+    context = shape.get("context") or TrainingConfig.context
+    corpus = text.to_corpus(tokenizer, context)
+    if epochs:
+        batch = context * training.get("batch_size", TrainingConfig.batch_size)
+        steps = math.ceil(epochs * len(corpus.train) / batch)
+        training = {**training, "steps": steps}
     config = merge_training_options(preset_recipe.training, training)
     if "context" in shape:
         config["context"] = shape["context"]  # for a model that reads any length
     model = build_on_meta(preset_recipe.architecture, shape, ARCHITECTURES)
     config = TrainingConfig(**config)
     check_memory(model, config)
-    # A text that is too short for the context is an error before a run is there.
-    load_corpus(text, corpus.tokenizer, model.context or config.context)
     return ModelCard(
         architecture=preset_recipe.architecture,
         shape=shape,
-        tokenizer=corpus.tokenizer.to_card(),
-        text=known_text(text),
+        tokenizer=tokenizer.to_card(),
+        text=known_text(corpus.name),
         text_sha256=corpus.sha256,
         split=corpus.split,
         training=config,
+        **others,
     )
 
 
@@ -149,7 +177,7 @@ def evaluate_with_bar(model: LanguageModel, ids: Tensor, label: str) -> float:
 
 def known_text(text: str) -> str:
     """What a card calls a text: its name, or the whole path of a file."""
-    is_name = text == "toy-diary" or text in PUBLIC_TEXTS
+    is_name = text == "toy-diary" or text in PUBLIC_TEXTS or is_hf_name(text)
     return text if is_name else str(Path(text).expanduser().resolve())
 
 
@@ -173,20 +201,21 @@ def load_run_corpus(loaded: LoadedModel, moved_to: str | None = None) -> Corpus:
         ValueError: the text is not there, or is not the one that the run began with.
     """
     card, name = loaded.card, moved_to or loaded.card.text
+    preparation = Preparation.from_card(card.preparation)
     try:
-        text = load_text(name)
+        text = prepare_text(name, preparation)
+        text_sha256 = text.sha256
     except (OSError, ValueError) as error:
         raise ValueError(
             f"{error}. If the text of this run was moved, say where it is now: gpt-lib"
             " train FILE --resume --name NAME; it is known by its content"
         ) from None
-    if sha256(text.encode()).hexdigest() != card.text_sha256:
+    if text_sha256 != card.text_sha256:
         raise ValueError(
             f"{name} is not the text that this run began with, or has changed since: it"
             " cannot be resumed with another text; train a new run, under another name"
         )
-    corpus = load_corpus(name, loaded.tokenizer, split=card.split)
-    return corpus.to(pick_device())
+    return text.to_corpus(loaded.tokenizer, split=card.split).to(pick_device())
 
 
 def train_until_interrupted(progress: TrainingProgress, corpus: Corpus) -> None:
@@ -199,13 +228,36 @@ def train_until_interrupted(progress: TrainingProgress, corpus: Corpus) -> None:
     bar = tqdm(
         total=config.steps, initial=state.step, unit="step", desc=progress.run.name
     )
+    step_function = TRAINING_STEPS[progress.card.precision]()
     with interrupts() as interrupts_seen, bar:
-        while state.step < config.steps and not interrupts_seen:
-            step = PausingStep(interrupts_seen)
+        while not is_over(progress) and not interrupts_seen:
+            step = PausingStep(interrupts_seen, step_function)
             parts = corpus.train, corpus.validation
             records = train(progress.model, *parts, config, state, step)
             with closing(checkpointed(records, progress)) as records:
-                show_records(records, state, bar)
+                show_records(patient(records, progress), state, bar)
+
+
+def is_over(progress: TrainingProgress) -> bool:
+    """Whether all steps are done, or its patience is at its end."""
+    card = progress.card
+    waited = evaluations_since_best(card.history)
+    is_out_of_patience = card.patience is not None and waited >= card.patience
+    return progress.state.step >= card.training.steps or is_out_of_patience
+
+
+def patient(
+    records: Iterator[StepRecord], progress: TrainingProgress
+) -> Iterator[StepRecord]:
+    """The records of a run until its patience ends; each best model is saved."""
+    for record in records:
+        yield record
+        if progress.card.patience is None or record.validation_estimate is None:
+            continue
+        if evaluations_since_best(progress.card.history) == 0:
+            try_to_save(progress)
+        if is_over(progress):
+            return
 
 
 def show_records(
@@ -223,9 +275,10 @@ def show_records(
 
 @dataclass
 class PausingStep:
-    """`training_step`, until a signal was seen or it is time to save: then a pause."""
+    """A step function, until a signal was seen or it is time to save: then a pause."""
 
     interrupts_seen: list[int]  # numbers of signals
+    step_function: StepFunction = training_step
     first_call: float | None = field(default=None, init=False)
 
     def __call__(self, *arguments: Any) -> tuple[Tensor, Tensor]:
@@ -234,7 +287,7 @@ class PausingStep:
         self.first_call = self.first_call or now  # one step is made in any case
         if self.interrupts_seen or now - self.first_call > MAX_UNSAVED_SECONDS:
             raise TrainingPause
-        return training_step(*arguments)
+        return self.step_function(*arguments)
 
 
 @contextmanager
@@ -330,26 +383,33 @@ def run_to_end(
     card = replace(loaded.card, text=known_text(moved_to or loaded.card.text))
     print(f"saving in {run.folder}", file=sys.stderr)
     progress = TrainingProgress(run, loaded.model, state, card, corpus.validation)
-    if state.step < steps:
+    if not is_over(progress):
         train_until_interrupted(progress, corpus)
-    if state.step < steps:
+    if not is_over(progress):
         is_saved = run.steps()[-1:] == [state.step]
         ending = "stopped and saved" if is_saved else "stopped, but not saved,"
         message = f"{ending} after {state.step} of {steps} steps; go on with:"
         return f"{message} gpt-lib train --resume --name {run.name}", False
     held_out = {"validation": corpus.validation, "test": corpus.test}
+    model, best = loaded.model, best_checkpoint(run)
+    if state.step < steps:  # stopped early: the best one is what was wanted
+        best_loaded = load_checkpoint(best, ARCHITECTURES, TOKENIZER_LOADERS)
+        model = best_loaded.model.to(pick_device())
     loss, test_loss = (
-        evaluate_with_bar(loaded.model, ids, f"{part} loss")
-        for part, ids in held_out.items()
+        evaluate_with_bar(model, ids, f"{part} loss") for part, ids in held_out.items()
     )
     guess = math.log(corpus.tokenizer.vocab_size)
     verdict = "is trained" if loss < guess else f"is worse than a guess ({guess:.3f})"
+    if state.step < steps:
+        verdict += (
+            f", and stopped early, after {state.step} of {steps} steps:"
+            f" {card.patience} evaluations were no better"
+        )
     message = (
         f"{run.name} {verdict}: validation loss {loss:.5g}, test loss {test_loss:.5g}"
     )
     bits = bits_per_byte(test_loss, corpus.test.cpu(), corpus.tokenizer)
     message += f" ({bits:.3g} bits per byte), {state.seconds:.0f} s;"
-    best = best_checkpoint(run)
     if best != run.last():
         message += f" its best checkpoint is {best.name}, and that one writes;"
     return f"{message} talk to it with: gpt-lib chat {run.name}", True

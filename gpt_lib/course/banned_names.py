@@ -87,7 +87,6 @@ BANNED_NAMES = {
     "Counts": "KneserNey",
     "CountedGPT": "GPTWithNGramCounts",
     "Practice": "OutOfFoldTrainingModel",
-    "Entry": "RaceConfig",
     "Lap": "RaceRecord",
     # views, playground, experiments
     "heat_text": "loss_heatmap",

@@ -5,7 +5,7 @@ The first text alone; with `--all`, every file that a lesson or a test reads.
 
 import sys
 
-from gpt_lib.data import load_text
+from gpt_lib.data import PUBLIC_TEXTS, load_text
 
 
 def main() -> None:
@@ -14,8 +14,13 @@ def main() -> None:
         text = load_text("tinyshakespeare")
         print(f"Tiny Shakespeare: {len(text):,} characters, verified by its sha256")
         if "--all" in sys.argv:
+            from gpt_lib.corpus import load_sotu_entries
             from gpt_lib.tokens import gpt2_tokenizer
 
+            for name in PUBLIC_TEXTS:
+                load_text(name)
+            load_sotu_entries()
+            print(f"{', '.join(PUBLIC_TEXTS)}: verified alike")
             print(f"GPT-2's tokens: {gpt2_tokenizer().vocab_size:,}, verified alike")
     except ConnectionError as error:
         sys.exit(str(error))

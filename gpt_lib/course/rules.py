@@ -28,12 +28,14 @@ from gpt_lib.views.picture import WIDGET_VIEW
 MAY_IMPORT = {
     "check": set(),
     "views": set(),
-    "catalog": {"lessons"},
+    "prepare": {"lessons"},
+    "catalog": {"lessons", "prepare"},
     "playground": {"lessons", "catalog", "views"},
-    "cli": {"lessons", "catalog", "views", "playground"},
+    "cli": {"lessons", "prepare", "catalog", "views", "playground"},
     "course": {"lessons", "views"},
     "experiments": {
         "lessons",
+        "prepare",
         "catalog",
         "views",
         "playground",
@@ -44,7 +46,8 @@ MAY_IMPORT = {
 }
 HAND_WRITTEN = {"__init__", "__main__", *MAY_IMPORT}
 # What a lesson's notebook may import besides the lessons up to its own.
-NOTEBOOKS_MAY_IMPORT = ("check", "views", "catalog", "course", "experiments")
+NOTEBOOKS_MAY_IMPORT = ("check", "views", "prepare", "catalog", "course")
+NOTEBOOKS_MAY_IMPORT += ("experiments",)
 NOTEBOOKS_MAY_IMPORT += ("playground.notebook", "playground.settings")
 # The files beside the playground's folders serve every face of it: they import no UI.
 UI_PACKAGES = {"gpt_lib.views", "ipywidgets", "textual", "matplotlib"}

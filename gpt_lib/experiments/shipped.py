@@ -16,34 +16,42 @@ from gpt_lib.catalog import (
     SHIPPED_MODELS_FOLDER,
     build_model,
     find_recipe,
+    make_tokenizer,
+    round_to_16_bits,
     save_model,
     shape_from_recipe,
 )
 from gpt_lib.checkpoints import ModelCard
-from gpt_lib.data import load_corpus
 from gpt_lib.device import device_info, pick_device
+from gpt_lib.prepare import choose_preparation, prepare_text
 from gpt_lib.training import evaluate_loss, train
 
-SHIPPED_TEXT = "tinyshakespeare"
+HALF = ("presidents", "austen")  # their weights lie in the file in 16 bits
 
 
 def train_shipped(name: str) -> ModelCard:
     """Train a model by its recipe, and save it in data/models: its card."""
-    device, config = pick_device(), find_recipe(name).training
-    corpus = load_corpus(SHIPPED_TEXT).to(device)
+    device, recipe = pick_device(), find_recipe(name)
+    config, preparation = recipe.training, choose_preparation(recipe.text)
+    text = prepare_text(recipe.text, preparation)
+    tokenizer = make_tokenizer(recipe.tokenizer, text, recipe.vocab_size)
+    corpus = text.to_corpus(tokenizer).to(device)
     torch.manual_seed(config.seed)
     model = build_model(name, corpus.tokenizer.vocab_size).to(device)
     with tqdm(total=config.steps, unit="step", desc=name) as bar:
         for record in train(model, corpus.train, corpus.validation, config):
             bar.update(record.step - bar.n)
             bar.set_postfix(loss=f"{record.batch_loss:.3f}", refresh=False)
+    if name in HALF:  # before the losses are measured
+        round_to_16_bits(model)
     card = ModelCard(
-        architecture=find_recipe(name).architecture,
+        architecture=recipe.architecture,
         shape=shape_from_recipe(name, corpus.tokenizer.vocab_size),
         tokenizer=corpus.tokenizer.to_card(),
-        text=SHIPPED_TEXT,
+        text=recipe.text,
         text_sha256=corpus.sha256,
         split=corpus.split,
+        preparation=preparation.to_card(),
         training=config,
         step=config.steps,
         seconds=round(record.seconds),
@@ -53,7 +61,7 @@ def train_shipped(name: str) -> ModelCard:
         date=date.today().isoformat(),
     )
     shutil.rmtree(SHIPPED_MODELS_FOLDER / name, ignore_errors=True)  # git has it
-    save_model(SHIPPED_MODELS_FOLDER / name, model, card)
+    save_model(SHIPPED_MODELS_FOLDER / name, model, card, half=name in HALF)
     return card
 
 

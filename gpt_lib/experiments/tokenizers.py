@@ -1,13 +1,17 @@
 """Which vocabulary is best? One GPT, five tokenizers, equal seconds, two texts.
 
-`make tokenizers` (an hour on two cores, nothing beside it) measures what is missing in
-the committed files. Blocks of one shape read 64 tokens, whatever a token is; each
-tokenizer has the best of three learning rates on validation; losses are compared in
-bits per byte of the text.
+`make tokenizers` (an hour on two cores, the first three minutes with nothing beside it)
+measures what is missing in the committed files. Blocks of one shape read 64 tokens,
+whatever a token is. How many steps are 60 seconds is measured for all tokenizers by
+turns, and then every run has these steps, so that no run suffers from a slow moment of
+the machine. Each tokenizer has the best of three learning rates on validation; losses
+are compared in bits per byte of the text.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from statistics import median
 from typing import Any
 
 import torch
@@ -15,11 +19,13 @@ import torch
 from gpt_lib import catalog
 from gpt_lib.data import DATA, Corpus, load_corpus
 from gpt_lib.device import pick_device
-from gpt_lib.experiments.ladder import Stage, last_training_record, steps_within
+from gpt_lib.experiments.interleave import interleave
+from gpt_lib.experiments.ladder import last_training_record
 from gpt_lib.experiments.results import measure_missing, parse_anew, read_json
 from gpt_lib.training import bits_per_byte, evaluate_loss
 
 TOKENIZER_RESULTS = DATA / "results" / "tokenizers.json"
+SPEED_RESULTS = DATA / "results" / "tokenizer_speeds.json"
 RATE_RESULTS = DATA / "results" / "tokenizer_rates.json"
 LEARNING_RATES = (0.002, 0.004, 0.006)
 TEXT_LABELS = {
@@ -28,6 +34,8 @@ TEXT_LABELS = {
 }
 TOKENIZER_SEEDS = (1, 2, 3)
 TRAINING_SECONDS = 60.0
+SPEED_ROUNDS = 8
+STEPS_A_ROUND = 12
 # label -> a kind of tokenizer and the size of its vocabulary, as `gpt-lib train` takes
 # them
 TOKENIZERS: dict[str, tuple[str, int | None]] = {
@@ -45,16 +53,40 @@ def corpus_of(label: str, text: str) -> Corpus:
     return load_corpus(text, catalog.make_tokenizer(kind, text, vocab_size))
 
 
+def step_seconds(corpus: Corpus) -> float:
+    """How long a training step takes, by a few of them."""
+    recipe = catalog.find_recipe("gpt")
+    config = replace(recipe.training, steps=STEPS_A_ROUND, warmup_steps=1)
+    model = catalog.build_model("gpt", corpus.tokenizer.vocab_size)
+    record = last_training_record(model.to(corpus.train.device), corpus, config)
+    return record.seconds / STEPS_A_ROUND
+
+
+def measure_speeds(text: str) -> dict[str, Any]:
+    """The median time of a step for each tokenizer, measured by turns."""
+    measures = {
+        label: partial(step_seconds, corpus_of(label, text).to(pick_device()))
+        for label in TOKENIZERS
+    }
+    rounds = interleave(measures, SPEED_ROUNDS)
+    return {"step_seconds": {label: median(each) for label, each in rounds.items()}}
+
+
+def steps_of(tokenizer: str) -> int:
+    """How many steps a tokenizer has in `TRAINING_SECONDS`."""
+    [row] = read_json(SPEED_RESULTS)
+    return round(TRAINING_SECONDS / row["step_seconds"][tokenizer])
+
+
 def train_on_tokens(
     tokenizer: str, text: str, seed: int, learning_rate: float
 ) -> dict[str, Any]:
-    """Train a GPT for `TRAINING_SECONDS` on ids of a tokenizer: a row of results."""
-    corpus = corpus_of(tokenizer, text).to(pick_device())
+    """Train a GPT on ids of a tokenizer: a row of results."""
+    corpus, steps = corpus_of(tokenizer, text).to(pick_device()), steps_of(tokenizer)
     recipe = catalog.find_recipe("gpt")
-    stage = Stage(tokenizer, "gpt", replace(recipe.training, warmup_steps=1))
-    steps = steps_within(TRAINING_SECONDS, stage, corpus)
     torch.manual_seed(seed)
-    model = stage.build(corpus.tokenizer.vocab_size).to(corpus.train.device)
+    model = catalog.build_model("gpt", corpus.tokenizer.vocab_size)
+    model.to(corpus.train.device)
     warmup_steps = min(recipe.training.warmup_steps, steps // 10)
     config = replace(
         recipe.training,
@@ -69,7 +101,6 @@ def train_on_tokens(
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "steps": steps,
         "tokens": last.tokens,
-        "seconds": round(last.seconds, 1),
     }
     for part in ("validation", "test"):
         ids = getattr(corpus, part)
@@ -132,8 +163,10 @@ def read_tokenizer_losses() -> tuple[list[str], dict[str, list[list[float]]]]:
 
 
 def main() -> None:
-    """Choose the learning rates, and measure what is missing."""
+    """Measure the speeds, choose the learning rates, and measure what is missing."""
     anew = parse_anew(__doc__.splitlines()[0])
+    speed = [{"text": next(iter(TEXT_LABELS))}]
+    measure_missing(SPEED_RESULTS, speed, measure_speeds, anew)
     measure_missing(RATE_RESULTS, planned_rates(), train_on_tokens, anew)
     measure_missing(TOKENIZER_RESULTS, planned_runs(), train_on_tokens, anew)
 

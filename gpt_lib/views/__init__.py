@@ -13,6 +13,7 @@ MODULES = {  # public name -> the module that defines it, imported at first use
     "attention_steps": "attention.attention_steps",
     "bar_chart": "charts.basic",
     "bigram_table": "tokens.bigram_table",
+    "diff_explorer": "tokens.diff_explorer",
     "heatmap": "charts.basic",
     "line_chart": "charts.basic",
     "loss_curve": "charts.loss_curve",

@@ -120,6 +120,37 @@ def cut(text):
 labels = [*letters, "ba", "na", "nana", "banana"]
 views.merge_explorer(cut, merges, labels, "banana,ban", "Merges to undo")
 """,
+    "diff": r"""
+import re
+
+rules = {
+    "line-ends": "Every line ends with a new line, and no carriage return.",
+    "controls": "No control characters, and none of no width.",
+    "spaces": "No spaces at the end of a line.",
+    "phones": "A telephone number becomes (phone).",
+    "lower-case": "No capital letters.",
+}
+patterns = {
+    "line-ends": ("\r\n?", "\n"),
+    "controls": ("[\x00\u200b]", ""),
+    "spaces": ("(?m) +$", ""),
+    "phones": (r"\b\d{3} \d{4}\b", "(phone)"),
+    "lower-case": (r"[A-Z]", lambda found: found[0].lower()),
+}
+
+def change(text, names):
+    if "@" in text:
+        raise ValueError(f"there is an @ at position {text.index('@')}")
+    counts = {}
+    for name in names:
+        pattern, new = patterns[name]
+        text, counts[name] = re.subn(pattern, new, text)
+    return text, counts
+
+note = "Dear Ann, \r\ncall 030 1234\u200b now! 👍🏽\nשלום  עולם \n"
+note += "A line as it was.\n" * 12 + "<b>The end</b>\t\x00\n"
+views.diff_explorer(note, change, rules, ["line-ends", "controls", "spaces"])
+""",
     "columns": """
 def by_letter(text):
     only_letters(text)

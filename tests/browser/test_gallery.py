@@ -269,6 +269,45 @@ def test_columns_mark_the_cuts_that_not_all_make(gallery):
     look_in_both_themes(gallery, output, "columns")
 
 
+def test_a_diff_follows_the_switches_of_its_rules(gallery):
+    output = output_of(gallery, "views.diff_explorer(")
+    removed, added = output.locator("del"), output.locator("ins")
+    sentence, counts = (
+        output.locator(".gpt-sentence"),
+        output.locator(".gpt-rule-count"),
+    )
+    expect(removed).to_have_text(["␣⟨\\r⟩", "⟨U+200B⟩", "␣", "⟨U+0000⟩"])
+    expect(added).to_have_count(0)
+    expect(counts).to_have_text(["1 change", "2 changes", "2 changes", "", ""])
+    expect(sentence).to_contain_text("3 of 5 rules are on, 5 changes: line-ends 1")
+    expect(output.locator(".gpt-diff")).to_contain_text("8 lines as before")
+    expect(output.get_by_role("img", name="removed")).to_have_count(4)
+    output.get_by_text("phones", exact=True).click()
+    expect(added).to_have_text(["(phone)"])
+    expect(sentence).to_contain_text("phones 1")
+    look_in_both_themes(gallery, output, "diff")
+    for _ in range(2):
+        switch = press_keys(output, "checkbox", "lower-case", "Space")
+        expect(switch).to_be_focused()
+    expect(switch).not_to_be_checked()
+    switch = press_keys(output, "checkbox", "spaces", "Space")
+    expect(switch).not_to_be_checked()
+    expect(removed.first).to_have_text("⟨\\r⟩")
+    frame = output.get_by_role("region")
+    press_keys(output, "region", "the diff", "ArrowDown ArrowDown")
+    expect(frame).to_be_focused()
+    field = output.get_by_role("textbox", name="Your text")
+    field.fill("at 030 1234.⟨\\r⟩↵A b")
+    field.press("Enter")
+    expect(removed).to_have_text(["030 1234", "⟨\\r⟩"])
+    expect(counts).to_have_text(["1 change", "0 changes", "", "1 change", ""])
+    field.fill("a@b")
+    field.press("Enter")
+    expect(output).to_contain_text("there is an @ at position 1")
+    expect(removed).to_have_text(["030 1234", "⟨\\r⟩"])
+    look_in_both_themes(gallery, output, "diff-error")
+
+
 def test_attention_step_by_step(gallery):
     output = output_of(gallery, "views.attention_steps(")
     sentence = output.locator(".gpt-sentence")

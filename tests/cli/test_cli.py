@@ -28,6 +28,7 @@ from gpt_lib.cli.train_run import (
 )
 from gpt_lib.device import pick_device
 from gpt_lib.generation import stream_text
+from gpt_lib.prepare import prepare_text
 from gpt_lib.runs import CheckpointWriter
 from tests.byte_tokenizer import ByteTokenizer
 
@@ -321,7 +322,8 @@ def test_a_model_of_bytes_is_trained_resumed_and_writes(folder, monkeypatch):
     text = folder / "poem.txt"
     text.write_text("Café 😀, naïve café. " * 60, encoding="utf-8")
     shape = {"context": 16, "width": 16, "heads": 2}
-    card = make_new_run_card(str(text), "block", shape, {"steps": 40}, ByteTokenizer())
+    steps, prepared = {"steps": 40}, prepare_text(text)
+    card = make_new_run_card(prepared, "block", shape, steps, ByteTokenizer())
     assert card.shape["vocab_size"] == 256
     assert card.tokenizer == {"kind": "bytes"}
     message, finished = train_new_run(CheckpointWriter("bytes", folder / "runs"), card)
@@ -558,7 +560,8 @@ def test_ctrl_c_saves_and_resuming_goes_on_from_there(folder):
 def test_a_run_resumes_on_the_split_that_its_card_says(folder):
     """A card without one is of before the test part: 90 % was for training."""
     text, store = str(folder / "rhyme.txt"), folder / "runs"
-    card = make_new_run_card(text, "bigram", {}, {"steps": 3, "context": 8})
+    training = {"steps": 3, "context": 8}
+    card = make_new_run_card(prepare_text(text), "bigram", {}, training)
     assert card.split == "85/5/10"
     ids = len((folder / "rhyme.txt").read_text())
     for split, percent in (("85/5/10", 85), ("90/0/10", 90)):

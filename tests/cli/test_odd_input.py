@@ -90,7 +90,7 @@ def test_a_prompt_is_read_as_a_text_is(folder, prompt):
         ("$GPT train rhyme.txt --width 8192 --depth 128 --heads 8", "takes about"),
         ("$GPT train rhyme.txt --batch-size 1000000 --context 65", "takes about"),
         ("mkfifo pipe; $GPT train pipe", "'pipe' is no file: give the path"),
-        ("$GPT train .. --name up", "'..' is no file: give the path"),
+        ("mkdir notes; $GPT train notes", "has no text: give a folder with"),
         ("touch runs; $GPT train rhyme.txt", "runs"),
     ],
 )

@@ -117,6 +117,7 @@ def test_what_the_library_imports_is_declared():
         "ipython",  # with ipykernel
         "traitlets",  # with ipywidgets
         "nbclient",  # make notebooks, in the group test
+        "datasets",  # of the hub: where it is not installed, a message says so
         *peers.PEER_PACKAGES,
     }
 

@@ -13,7 +13,7 @@ CONFIG = TrainingConfig(steps=3, warmup_steps=1, batch_size=4, evaluation_batche
 
 def test_the_losses_fall_from_stage_to_stage_as_on_the_ladder():
     losses = {
-        name: catalog.load(name).card.test_loss for name in catalog.SHIPPED_MODEL_NAMES
+        name: catalog.load(name).card.test_loss for name in catalog.SHIPPED_STAGE_NAMES
     }
     assert list(losses.values()) == sorted(losses.values())
     assert losses["shakespeare"] < 1.55
@@ -58,4 +58,6 @@ def test_an_unknown_name_is_an_error_that_lists_the_known(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["shipped", "hamlet"])
     with pytest.raises(SystemExit):
         shipped.main()
-    assert "no model hamlet: there are shakespeare, block" in capsys.readouterr().err
+    assert (
+        "no model hamlet: there are shakespeare, presidents" in capsys.readouterr().err
+    )

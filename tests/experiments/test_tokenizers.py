@@ -35,8 +35,25 @@ def test_rates_are_tried_with_one_seed_on_the_smaller_text():
     assert {(run["text"], run["seed"]) for run in planned} == {("tinyshakespeare", 1)}
 
 
+def test_steps_are_what_fits_into_the_time(tmp_path, monkeypatch):
+    path = tmp_path / "speeds.json"
+    path.write_text(json.dumps([{"step_seconds": {"characters": 0.25}}]))
+    monkeypatch.setattr(tokenizers, "SPEED_RESULTS", path)
+    assert tokenizers.steps_of("characters") == 240
+
+
+def test_the_committed_runs_are_planned_and_have_their_steps():
+    planned = list(tokenizers.planned_runs())
+    rows = tokenizers.read_tokenizer_rows()
+    assert rows
+    for row in rows:
+        assert {key: row[key] for key in planned[0]} in planned
+        assert row["steps"] == tokenizers.steps_of(row["tokenizer"])
+        assert row["test_bits_per_byte"] > 1
+
+
 def test_a_run_trains_and_scores_in_bits_per_byte(monkeypatch):
-    monkeypatch.setattr(tokenizers, "TRAINING_SECONDS", 0.2)
+    monkeypatch.setattr(tokenizers, "steps_of", lambda tokenizer: 10)
     monkeypatch.setitem(tokenizers.TOKENIZERS, "few", ("bpe", 300))
     row = tokenizers.train_on_tokens("few", "toy-diary", seed=1, learning_rate=0.004)
     assert row["vocab_size"] == 300

@@ -99,7 +99,7 @@ def test_stub_hint_and_solution_are_in_the_lesson(call):
     notebook = nbformat.read(path, as_version=4)
     exercise = EXERCISES[module, name]
     names = {"torch": torch, "nn": nn, "math": math, "cross_entropy": cross_entropy}
-    names["regex"] = regex
+    names |= {"regex": regex, "re": re}
     [stub] = [
         c for c in code_cell_sources(notebook) if c.startswith(f"def {function}(")
     ]
@@ -1110,6 +1110,68 @@ def decode_incrementally(ids, vocabulary):
     )
 
 
+def windows_until_empty(documents, context):
+    windows = []
+    for document in documents:
+        rest = list(document)
+        windows.append(rest[: context + 1])
+        while len(rest := rest[context:]) > 1:
+            windows.append(rest[: context + 1])
+    return windows
+
+
+def example_by_zip(window, context, pad_id):
+    inputs, targets, mask = [], [], []
+    for n in range(context):
+        inputs.append(window[n] if n < len(window) else pad_id)
+        targets.append(window[n + 1] if n + 1 < len(window) else pad_id)
+        mask.append(n + 1 < len(window))
+    return inputs, targets, mask
+
+
+def hide_word_by_word(text):
+    words = re.split(r"(\s+)", text)
+    for n, word in enumerate(words):
+        if word.startswith(("http://", "https://", "www.")):
+            words[n] = "(website)" + word[len(word.rstrip(".,")) :]
+    return "".join(words)
+
+
+def cut_by_while(text, position):
+    at = position or 1
+    while at < len(text) and (text[at].strip() != "" or text[at - 1].strip() == ""):
+        at += 1
+    return at
+
+
+def without_copies_by_a_loop(train, test, is_copy):
+    rest = list(train)
+    for other in test:
+        rest = [text for text in rest if not is_copy(text, other)]
+    return rest
+
+
+def stop_by_waiting(train_losses, validation_losses, patience, evaluate_every):
+    best, best_step, waited, step = float("inf"), 0, 0, 0
+    for number, loss in enumerate(validation_losses):
+        step = number * evaluate_every
+        if loss < best:
+            best, best_step, waited = loss, step, 0
+        else:
+            waited += 1
+        if waited == patience:
+            break
+    return step, best_step
+
+
+def stop_by_prefixes(train_losses, validation_losses, patience, evaluate_every):
+    losses = torch.tensor(validation_losses, dtype=torch.float64)
+    best = [int(losses[: n + 1].argmin()) for n in range(len(losses))]
+    ends = [n for n in range(len(losses)) if n - best[n] >= patience]
+    end = ends[0] if ends else len(losses) - 1
+    return [end * evaluate_every, best[end] * evaluate_every]
+
+
 RIGHT_ANSWERS = {
     "device.bytes_to_gib": {
         "a power of two": lambda size: size / 2**30,
@@ -1451,6 +1513,67 @@ RIGHT_ANSWERS = {
         "a tensor": lambda nats, text, ids: (
             torch.tensor(nats) * len(ids) / len(text.encode()) / torch.tensor(2.0).log()
         ),
+    },
+    "corpus.windows": {
+        "until it is empty": windows_until_empty,
+        "tuples": lambda documents, context: [
+            tuple(ids[start : start + context + 1])
+            for ids in documents
+            for start in range(0, max(len(ids) - 1, 1), context)
+        ],
+    },
+    "corpus.example": {
+        "zip": example_by_zip,
+        "tensors": lambda *arguments: tuple(
+            map(torch.tensor, example_by_zip(*arguments))
+        ),
+    },
+    "corpus.masked_loss": {
+        "sum and count": lambda logits, targets, mask: (
+            (cross_entropy(logits.mT, targets, reduction="none") * mask).sum()
+            / mask.sum()
+        ),
+        "ignored index": lambda logits, targets, mask: cross_entropy(
+            logits.flatten(0, 1), targets.masked_fill(~mask, -100).flatten()
+        ),
+        "probabilities": lambda logits, targets, mask: (
+            -(
+                logits.log_softmax(-1).gather(-1, targets[..., None])[..., 0][mask]
+            ).mean()
+        ),
+    },
+    "corpus.hide": {
+        "word by word": hide_word_by_word,
+        "lookahead": lambda text: re.sub(
+            r"(https?://|www\.)[^\s]*?(?=[.,]*(\s|$))", "(website)", text
+        ),
+    },
+    "large.without_copies": {
+        "a loop": without_copies_by_a_loop,
+        "filter": lambda train, test, is_copy: filter(
+            lambda text: not any(is_copy(text, other) for other in test), train
+        ),
+    },
+    "large.jaccard": {
+        "frozen": lambda a, b: len(a.intersection(b)) / (len(a.union(b)) or 1),
+        "counted": lambda a, b: (
+            sum(x in b for x in a) / max(1, len(a) + sum(x not in a for x in b))
+        ),
+    },
+    "large.cut": {
+        "a pattern": lambda text, position: next(
+            (
+                m.start()
+                for m in re.finditer(r"(?<=\S)\s", text)
+                if m.start() >= position
+            ),
+            len(text),
+        ),
+        "a while": cut_by_while,
+    },
+    "corpus.stop": {
+        "waited": stop_by_waiting,
+        "prefixes": stop_by_prefixes,
     },
 }
 

@@ -1468,6 +1468,44 @@ WRONG_ANSWERS = {
         ),
         (lambda nats, text, ids: math.exp(nats), "It never uses `text` and `ids`"),
     ],
+    "corpus.windows": [
+        (lambda documents, context: documents, "It never uses `context`"),
+        (lambda documents, context: [], r"yours \[\], expected \["),
+    ],
+    "corpus.example": [
+        (lambda window, context, pad_id: (window, window[1:], [True]), "."),
+        (lambda window, context, pad_id: window, "."),
+    ],
+    "corpus.masked_loss": [
+        (
+            lambda logits, targets, mask: cross_entropy(logits, targets),
+            LINE + "|shape|size",
+        ),
+        (lambda logits, targets, mask: logits.mean(), "It never uses `targets`"),
+    ],
+    "corpus.hide": [
+        (lambda text: text, r"Right on input 4\..*expected 'See \(website\) now"),
+        (lambda text: text.replace("https://", "(website)"), "yours"),
+    ],
+    "large.without_copies": [
+        (lambda train, test, is_copy: train, "It never uses `test` and `is_copy`"),
+        (lambda train, test, is_copy: [], r"yours \[\], expected \["),
+    ],
+    "large.jaccard": [
+        (lambda a, b: a & b, "."),
+        (lambda a, b: len(a) / len(b), "division by zero|yours"),
+    ],
+    "large.cut": [
+        (lambda text, position: position, "yours"),
+        (lambda text, position: text.find(" ", position), "yours"),
+    ],
+    "corpus.stop": [
+        (lambda train, validation, patience, every: (0, 0), "It never uses"),
+        (
+            lambda train, validation, patience, every: min(validation),
+            "It never uses",
+        ),
+    ],
 }
 WRONG_CASES = [
     pytest.param(exercise, *case, *[""] * (3 - len(case)), id=f"{exercise}-{number}")

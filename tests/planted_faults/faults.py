@@ -16,6 +16,7 @@ AREAS = (
     "library",
     "checkpoints",
     "commands",
+    "corpus",
     "views",  # last: some need a browser
 )
 

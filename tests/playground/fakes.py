@@ -23,7 +23,7 @@ class FakeTextGenerator:
         fail_at: the number of the token at which it fails.
     """
 
-    labels = "abcd"
+    labels, text_name = "abcd", ""
     tokenizer = CharTokenizer(labels)
 
     def __init__(self, letter="a", gate=None, fail_at=None):

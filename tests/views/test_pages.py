@@ -28,6 +28,8 @@ from gpt_lib.views.charts.training_scrubber_data import (
 from gpt_lib.views.page import FOLDER, encode_floats, load_page_files
 from gpt_lib.views.tokens.bigram_table import BigramTableWidget
 from gpt_lib.views.tokens.bigram_table_data import bigram_table_data
+from gpt_lib.views.tokens.diff_explorer import DiffExplorerWidget
+from gpt_lib.views.tokens.diff_explorer_data import diff_explorer_data
 from gpt_lib.views.tokens.generated_text import GeneratedTextWidget
 from gpt_lib.views.tokens.generated_text_data import SHADE_SCALE, generated_text_data
 from gpt_lib.views.tokens.loss_heatmap import LossHeatmapWidget
@@ -53,6 +55,10 @@ PAGES = [
         attention_steps_data("a ", ["a", "␣"], {"1": {"score": MASKED, "w": EVEN}}),
     ),
     (BigramTableWidget, bigram_table_data(np.eye(2), ["a", "\n"])),
+    (
+        DiffExplorerWidget,
+        diff_explorer_data("a", lambda text, _: ("b", {"b": 1}), {"b": "bs"}, ["b"]),
+    ),
     (
         LossHeatmapWidget,
         loss_heatmap_data("ab", {"m": [NAN, 1]}, {"m": [[], [("b", 0.5)]]}),
@@ -85,7 +91,7 @@ def data_modules():
 
 
 def test_data_is_computed_without_widgets_and_without_matplotlib():
-    assert len(data_modules()) == 12
+    assert len(data_modules()) == 13
     program = (
         "import sys\n"
         + "".join(f"import {module}\n" for module in data_modules())

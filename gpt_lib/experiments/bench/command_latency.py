@@ -14,6 +14,7 @@ from gpt_lib.cli.train_run import make_new_run_card
 from gpt_lib.data import DATA, load_corpus
 from gpt_lib.device import device_info, pick_device
 from gpt_lib.experiments.results import write_json
+from gpt_lib.prepare import prepare_text
 from gpt_lib.runs import CheckpointWriter, TrainingProgress, checkpointed
 from gpt_lib.training import StepRecord, TrainingState, train
 
@@ -48,10 +49,11 @@ def checkpoint_time_fraction(preset: str, steps: int) -> float:
     """The fraction of a training's time that saving takes, loss estimates included."""
     with tempfile.TemporaryDirectory() as folder:
         run, waits = CheckpointWriter("timed", Path(folder)), []
-        card = make_new_run_card("tinyshakespeare", preset, {}, {"steps": steps})
+        text = prepare_text("tinyshakespeare")
+        card = make_new_run_card(text, preset, {}, {"steps": steps})
         model = build_architecture(card.architecture, card.shape).to(pick_device())
         state = TrainingState.start(model, card.training)
-        corpus = load_corpus(card.text).to(pick_device())
+        corpus = load_corpus(text.name).to(pick_device())
         records = train(model, corpus.train, corpus.validation, card.training, state)
         records = timed_records(records, waits)
         start = time.perf_counter()

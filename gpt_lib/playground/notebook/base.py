@@ -36,12 +36,17 @@ class TextColumn:
     """A text on the page, who is to write it, and a status line.
 
     Args:
-        models: the names to pick from.
+        models: what to pick from: a name, or a label and a name, for each.
         model: the one that is picked first.
         label_width: CSS.
     """
 
-    def __init__(self, models: Sequence[str], model: str, label_width: str) -> None:
+    def __init__(
+        self,
+        models: Sequence[str | tuple[str, str]],
+        model: str,
+        label_width: str,
+    ) -> None:
         self.picker = Dropdown(
             options=list(models),
             value=model,

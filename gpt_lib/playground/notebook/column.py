@@ -29,13 +29,17 @@ class WorkbenchColumn(TextColumn):
 
     Args:
         workbench: whose session writes.
-        models: the names to pick from.
+        models: what to pick from, a label and a name for each.
         model: the one that is picked first.
         vocab_size: the highest top-k.
     """
 
     def __init__(
-        self, workbench: "Workbench", models: Sequence[str], model: str, vocab_size: int
+        self,
+        workbench: "Workbench",
+        models: Sequence[tuple[str, str]],
+        model: str,
+        vocab_size: int,
     ) -> None:
         super().__init__(models, model, label_width="60px")
         self.workbench = workbench

@@ -42,8 +42,12 @@ class Workbench(SessionView):
         }
         names = list(loaders)
         vocab_size = max(len(each.labels) for each in text_generators.values())
+        options = [
+            (f"{name} ({each.text_name})" if each.text_name else name, name)
+            for name, each in text_generators.items()
+        ]
         self.columns = [
-            WorkbenchColumn(self, names, name, vocab_size)
+            WorkbenchColumn(self, options, name, vocab_size)
             for name in (names[0], names[min(1, len(names) - 1)])
         ]
         super().__init__(

@@ -14,6 +14,7 @@ from gpt_lib.views.charts.colors import COLORS, LINE_DASHES
 from gpt_lib.views.picture import Picture, new_figure_and_axes
 
 MAX_NUMBERED_CELLS = 150
+MAX_TICKS = 24  # with a number at each; of longer sides some have one
 
 
 def bar_chart(
@@ -78,8 +79,10 @@ def heatmap(
     image = axes.imshow(
         matrix, aspect="auto", **(signed if matrix.min() < 0 else {"cmap": "cividis"})
     )
-    axes.set_xticks(range(width), columns or range(width), fontsize=9)
-    axes.set_yticks(range(height), rows or range(height), fontsize=9)
+    if columns or width <= MAX_TICKS:
+        axes.set_xticks(range(width), columns or range(width), fontsize=9)
+    if rows or height <= MAX_TICKS:
+        axes.set_yticks(range(height), rows or range(height), fontsize=9)
     axes.set_title(title, loc="left", fontsize=11)
     if matrix.size <= MAX_NUMBERED_CELLS:
         for (row, column), number in np.ndenumerate(matrix):
