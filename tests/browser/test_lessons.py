@@ -150,7 +150,7 @@ def test_a_lesson_saved_by_a_learner_opens_readable_without_its_kernel(open_less
     lesson.page.wait_for_timeout(1_000)
     lesson.page.reload()
     lesson.page.wait_for_function("window.jupyterapp?.restored", timeout=60_000)
-    fallback = lesson.page.get_by_text("Playground for shakespeare, block")
+    fallback = lesson.page.get_by_text("Playground for shakespeare, presidents")
     expect(fallback).to_be_visible(timeout=60_000)
     lesson.look(fallback, "reopened")
     lesson.assert_clean()
