@@ -299,6 +299,12 @@ class Corpus:
         return Corpus(self.name, self.sha256, self.tokenizer, *parts, self.split)
 
 
+def id_dtype(tokenizer: Tokenizer) -> torch.dtype:
+    """int16 if all ids of a tokenizer fit, else int32."""
+    # uint16 would hold more, but PyTorch cannot index it on every device.
+    return torch.int16 if tokenizer.vocab_size <= 2**15 else torch.int32
+
+
 def load_corpus(
     name_or_path: str | Path = "tinyshakespeare",
     tokenizer: Tokenizer | None = None,
@@ -315,9 +321,7 @@ def load_corpus(
     """
     text = load_text(name_or_path)
     tokenizer = tokenizer or CharTokenizer.from_text(text)
-    # uint16 would hold more, but PyTorch cannot index it on every device.
-    dtype = torch.int16 if tokenizer.vocab_size <= 2**15 else torch.int32
     sha256 = hashlib.sha256(text.encode()).hexdigest()
-    ids = tokenizer.encode(text, dtype)
+    ids = tokenizer.encode(text, id_dtype(tokenizer))
     parts = train_validation_test_split(ids, context, split)
     return Corpus(str(name_or_path), sha256, tokenizer, *parts, split)

@@ -19,8 +19,10 @@ import regex
 import torch
 from filelock import FileLock
 from torch import Tensor
+from tqdm import tqdm
 
 from .checkpoints import fsync_folder, write_and_fsync
+from .data import id_dtype
 from .text import Tokenizer
 from .tokens import CUTS, BytePairTokenizer, GPT2Tokenizer, SubwordTokenizer
 
@@ -53,11 +55,6 @@ def part_borders(path: Path, part_bytes: int = PART_BYTES) -> list[int]:
         while borders[-1] < size:
             borders.append(min(size, safe_cut(file, borders[-1] + part_bytes)))
     return borders
-
-
-def id_dtype(tokenizer: Tokenizer) -> torch.dtype:
-    """int16 if all ids of a tokenizer fit, else int32."""
-    return torch.int16 if tokenizer.vocab_size <= 2**15 else torch.int32
 
 
 def fastest_encoder(tokenizer: Tokenizer) -> Callable[[str], Tensor]:
@@ -135,10 +132,11 @@ def run_in_processes(
 ) -> None:
     """Call a function with each of some tuples of arguments, in so many processes.
 
-    The first error ends it: what has not begun is not done.
+    The first error ends it: what has not begun is not done. A terminal shows a bar.
     """
+    bar = partial(tqdm, unit="part", delay=2, disable=None)
     if workers == 1:
-        for call in calls:
+        for call in bar(calls):
             function(*call)
         return
     # Not forked: a copy of a process in which PyTorch has threads may hang.
@@ -146,7 +144,7 @@ def run_in_processes(
     with ProcessPoolExecutor(workers, context, begin_worker, (os.getpid(),)) as pool:
         jobs = [pool.submit(function, *call) for call in calls]
         try:
-            for job in jobs:
+            for job in bar(jobs):
                 job.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)

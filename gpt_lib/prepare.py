@@ -9,7 +9,7 @@ resumed. A prompt is prepared alike.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from hashlib import file_digest, sha256
 from itertools import islice
@@ -32,8 +32,8 @@ from gpt_lib.corpus import (
     read_entries,
     split_documents,
 )
-from gpt_lib.data import DATA, PUBLIC_TEXTS, Corpus, load_text
-from gpt_lib.large import id_dtype, tokenize_file
+from gpt_lib.data import DATA, PUBLIC_TEXTS, Corpus, id_dtype, load_text
+from gpt_lib.large import tokenize_file
 from gpt_lib.text import SPLIT_PERCENTAGES, Tokenizer, train_validation_test_split
 
 HF_PREFIX = "hf:"  # hf:owner/name is a data set of the Hugging Face hub
@@ -176,6 +176,7 @@ class DocumentText:
 
     name: str  # as `load_entries` takes it
     documents: list[str]
+    preparation: Preparation
 
     @cached_property
     def sha256(self) -> str:
@@ -227,13 +228,15 @@ class LargeText:
     """A text in a file, whose ids are in a file, too."""
 
     path: Path
+    preparation = Preparation()  # it is read as it is
     # Where its name stands in the text, a document ends.
     special_tokens = (END_OF_TEXT,)
 
     def summary(self) -> str:
         """What is done with it, in a line."""
         return (
-            f"{self.path.name} is read in parts; its ids are kept in {DATA / 'tokens'}"
+            f"{self.path.name} is read in parts; its ids are kept in {DATA / 'tokens'},"
+            " which may be deleted"
         )
 
     def blocks(self) -> Iterator[str]:
@@ -288,28 +291,46 @@ def is_plain(name_or_path: str | Path) -> bool:
     return not (is_hf_name(str(name_or_path)) or path.is_dir() or is_special)
 
 
-def choose_preparation(
+def prepare_new_text(
     name_or_path: str | Path, rules: Sequence[str] = ()
-) -> Preparation:
-    """How to read a text: by document, if it has several; errors as `load_entries`."""
-    preparation = Preparation(tuple(rules))
-    if is_large(name_or_path, preparation):
-        return preparation
-    return replace(preparation, by_document=len(load_entries(name_or_path)) > 1)
+) -> DocumentText | LargeText:
+    """A text as a new run reads it: by document, if it has several.
+
+    Raises:
+        ValueError, OSError: as `prepare_text`.
+    """
+    if is_large(name_or_path, Preparation(tuple(rules))):
+        return LargeText(Path(name_or_path).expanduser())
+    entries = load_entries(name_or_path)
+    preparation = Preparation(tuple(rules), by_document=len(entries) > 1)
+    return clean_entries(name_or_path, preparation, entries)
 
 
 def prepare_text(
     name_or_path: str | Path, preparation: Preparation = Preparation()
 ) -> DocumentText | LargeText:
-    """A text as it is trained on; an entry with a date has it in its first line.
+    """A text as a run has read it before.
 
     Raises:
         ValueError: nothing is left of it after it was cleaned; also as `load_entries`.
+        OSError: as `load_entries`.
     """
     if is_large(name_or_path, preparation):
         return LargeText(Path(name_or_path).expanduser())
+    entries = []
     if preparation.by_document or not is_plain(name_or_path):
         entries = load_entries(name_or_path)
+    return clean_entries(name_or_path, preparation, entries)
+
+
+def clean_entries(
+    name_or_path: str | Path, preparation: Preparation, entries: Sequence[Entry]
+) -> DocumentText:
+    """The documents of a text; an entry with a date has it in its first line.
+
+    A text that is one document is read as it is, to the last space.
+    """
+    if preparation.by_document or not is_plain(name_or_path):
         texts = [f"{e.date}\n\n{e.text}" if e.date else e.text for e in entries]
     else:
         texts = [load_text(name_or_path)]
@@ -317,4 +338,4 @@ def prepare_text(
     documents = [text for text in cleaned if text.strip()]
     if not documents:
         raise ValueError(f"nothing is left of {name_or_path} after it was cleaned")
-    return DocumentText(str(name_or_path), documents)
+    return DocumentText(str(name_or_path), documents, preparation)

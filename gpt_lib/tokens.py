@@ -6,7 +6,7 @@ import base64
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache, cached_property, lru_cache
 from itertools import chain, pairwise
 from typing import Any, Self
@@ -349,15 +349,33 @@ class ByteDecoder(Vocabulary, Tokenizer):
         return cls(**vocabulary_fields(card))
 
 
-CACHED_CHUNKS = 2**13  # the ids of so many chunks are remembered
+CACHED_CHUNKS = 2**13  # the ids of so many chunks are remembered,
+CACHED_LENGTH = 2**8  # unless one has more characters
 
 
-class SubwordTokenizer(ByteDecoder):
-    """How text becomes ids: it is cut into chunks, and each is encoded by itself."""
+class ChunkEncoder(ByteDecoder):
+    """How a chunk becomes ids; most chunks of a text were there before."""
 
     def encode_chunk(self, chunk: bytes) -> list[int]:
         """The ids of one chunk."""
         raise NotImplementedError
+
+    def ids_of_chunk(self, chunk: str) -> list[int]:
+        """The ids of one chunk of a text."""
+        return self.encode_chunk(encode_utf8(chunk))
+
+    @cached_property
+    def remembered_ids(self) -> Callable[[str], list[int]]:
+        """`ids_of_chunk`, with a cache."""
+        return lru_cache(CACHED_CHUNKS)(self.ids_of_chunk)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields: nothing that is remembered is copied or sent to a process."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+class SubwordTokenizer(ChunkEncoder):
+    """How text becomes ids: it is cut into chunks, and each is encoded by itself."""
 
     def encode(
         self, text: str, dtype: torch.dtype = torch.long, with_special: bool = False
@@ -378,11 +396,12 @@ class SubwordTokenizer(ByteDecoder):
         special = self.special if with_special else {}
         numpy_dtype = torch.empty(0, dtype=dtype).numpy().dtype
 
-        @lru_cache(CACHED_CHUNKS)
         def ids_of(chunk: str) -> list[int]:
             if chunk in special:
                 return [special[chunk]]
-            return self.encode_chunk(encode_utf8(chunk))
+            if len(chunk) > CACHED_LENGTH:
+                return self.ids_of_chunk(chunk)
+            return self.remembered_ids(chunk)
 
         for chunks in stream_chunks(blocks, self.cut, special):
             ids = chain.from_iterable(map(ids_of, chunks))

@@ -70,14 +70,14 @@ def test_of_one_document_its_text_is_read(tmp_path, name, content):
     path.parent.mkdir(exist_ok=True)
     path.write_text(content)
     source = path.parent if "/" in name else path
-    preparation = prepare.choose_preparation(source)
-    assert not preparation.by_document
-    assert prepare_text(source, preparation).documents == ["hello there"]
+    text = prepare.prepare_new_text(source)
+    assert not text.preparation.by_document
+    assert text.documents == ["hello there"]
+    assert prepare_text(source, text.preparation).documents == text.documents
 
 
 def test_a_summary_says_what_was_read(notes):
-    preparation = prepare.choose_preparation(notes)
-    summary = prepare_text(notes, preparation).summary()
+    summary = prepare.prepare_new_text(notes).summary()
     assert "is 28 documents, 28 with a date, of " in summary
     assert "is a text, of " in prepare_text("toy-diary").summary()
 
@@ -109,9 +109,9 @@ def test_a_text_without_preparation_is_as_lesson_1_loads_it(tmp_path):
 
 
 def test_a_folder_is_cleaned_dated_and_split_by_document(notes):
-    preparation = prepare.choose_preparation(notes, DEFAULT_RULES)
-    assert preparation.by_document
-    prepared = prepare_text(notes, preparation)
+    prepared = prepare.prepare_new_text(notes, DEFAULT_RULES)
+    assert prepared.preparation == Preparation(DEFAULT_RULES, by_document=True)
+    assert prepare_text(notes, prepared.preparation).sha256 == prepared.sha256
     assert len(prepared.documents) == 28
     assert prepared.documents[1] == (
         "2024-02-02\n\nI Walked\n\nto (website) and home, 2 times."
@@ -152,8 +152,8 @@ def test_a_large_file_is_never_read_as_a_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(prepare, "LARGE_TEXT_BYTES", 5000)
     monkeypatch.setattr(prepare, "READ_CHARACTERS", 1000)
     monkeypatch.setattr(prepare, "DATA", tmp_path / "data")
-    assert prepare.choose_preparation(path) == Preparation()
-    prepared = prepare_text(path)
+    prepared = prepare.prepare_new_text(path)
+    assert prepared.preparation == Preparation()
     assert isinstance(prepared, prepare.LargeText)
     assert prepared.characters() == "".join(sorted(set(text)))
     assert prepared.training_text() == text[:5000]
@@ -165,8 +165,8 @@ def test_a_large_file_is_never_read_as_a_whole(tmp_path, monkeypatch):
     [folder] = [path for path in tokens if path.is_dir()]
     assert [path.name for path in folder.iterdir()] == ["ids.bin"]
     # With rules it is read as a whole: cleaning needs it.
-    rules = prepare.choose_preparation(path, ["spaces"])
-    assert isinstance(prepare_text(path, rules), prepare.DocumentText)
+    cleaned = prepare.prepare_new_text(path, ["spaces"])
+    assert isinstance(cleaned, prepare.DocumentText)
 
 
 def test_a_large_file_is_read_as_a_small_one(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """`gpt-lib train`: its options; `train_run` does the work."""
 
+import math
 import re
 import sys
 from pathlib import Path
@@ -183,8 +184,8 @@ def train(
             make_tokenizer,
         )
         from gpt_lib.cleaning import DEFAULT_RULES
-        from gpt_lib.cli.train_run import make_new_run_card, resume_run, train_new_run
-        from gpt_lib.prepare import choose_preparation, prepare_text
+        from gpt_lib.cli.train_run import plan_new_run, resume_run, train_new_run
+        from gpt_lib.prepare import prepare_new_text
         from gpt_lib.runs import CheckpointWriter
 
         run_name = default_run_name(new_text) if name is None else name
@@ -192,27 +193,30 @@ def train(
         if resume:
             return resume_run(training_run, text, skip_damaged)
         chosen = [*(DEFAULT_RULES if clean else ()), *(rules or ())]
-        preparation = choose_preparation(new_text, chosen)
-        prepared = prepare_text(new_text, preparation)
+        prepared = prepare_new_text(new_text, chosen)
+        if prepared.special_tokens:  # of documents, or large
+            print(f"gpt-lib: {prepared.summary()}", file=sys.stderr)
         learned = make_tokenizer(tokenizer or "character", prepared, vocab_size)
         asked = vocab_size or DEFAULT_VOCAB_SIZE
         if tokenizer in LEARNED_TOKENIZERS and learned.vocab_size < asked:
             message = f"the text gives {learned.vocab_size:,} tokens, not {asked:,}"
             print(f"gpt-lib: {message}", file=sys.stderr)
-        card = make_new_run_card(
+        card, corpus = plan_new_run(
             prepared,
             preset or "cpu",
             shape,
             training,
             learned,
             epochs,
-            preparation=preparation.to_card(),
             precision=precision or "float32",
             patience=patience,
         )
-        if prepared.special_tokens:  # of documents, or large
-            print(f"gpt-lib: {prepared.summary()}", file=sys.stderr)
-        return train_new_run(training_run, card)
+        later = math.ceil(card.training.steps / card.training.evaluate_every)
+        if patience and patience >= later:
+            message = f"patience {patience} cannot end this run before its last step"
+            reason = f"after its first evaluation it has {later}"
+            print(f"gpt-lib: {message}: {reason}", file=sys.stderr)
+        return train_new_run(training_run, card, corpus)
 
     message, finished = call_with_short_errors(run)
     print(message)

@@ -79,7 +79,7 @@ TRAINING_STEPS: dict[str, Callable[[], StepFunction]] = {
 MAX_UNSAVED_SECONDS = 300.0  # of training that a power cut may take away
 
 
-def make_new_run_card(
+def plan_new_run(
     text: DocumentText | LargeText,
     preset: str,
     shape: Mapping[str, Any],
@@ -87,8 +87,8 @@ def make_new_run_card(
     tokenizer: Tokenizer | None = None,
     epochs: float | None = None,
     **others: Any,
-) -> ModelCard:
-    """The card of a new run.
+) -> tuple[ModelCard, Corpus]:
+    """The card of a new run, and the ids that it trains on.
 
     Args:
         text: prepared.
@@ -118,16 +118,18 @@ def make_new_run_card(
     model = build_on_meta(preset_recipe.architecture, shape, ARCHITECTURES)
     config = TrainingConfig(**config)
     check_memory(model, config)
-    return ModelCard(
+    card = ModelCard(
         architecture=preset_recipe.architecture,
         shape=shape,
         tokenizer=tokenizer.to_card(),
         text=known_text(corpus.name),
         text_sha256=corpus.sha256,
         split=corpus.split,
+        preparation=text.preparation.to_card(),
         training=config,
         **others,
     )
+    return card, corpus
 
 
 def check_memory(model: LanguageModel, config: TrainingConfig) -> None:
@@ -194,13 +196,13 @@ def begin(run: CheckpointWriter, card: ModelCard) -> tuple[LoadedModel, Training
     ), state
 
 
-def load_run_corpus(loaded: LoadedModel, moved_to: str | None = None) -> Corpus:
-    """The text of a run as ids of its tokenizer, on the device that trains.
+def load_run_corpus(loaded: LoadedModel) -> Corpus:
+    """The text of a run as ids of its tokenizer.
 
     Raises:
         ValueError: the text is not there, or is not the one that the run began with.
     """
-    card, name = loaded.card, moved_to or loaded.card.text
+    card, name = loaded.card, loaded.card.text
     preparation = Preparation.from_card(card.preparation)
     try:
         text = prepare_text(name, preparation)
@@ -215,7 +217,7 @@ def load_run_corpus(loaded: LoadedModel, moved_to: str | None = None) -> Corpus:
             f"{name} is not the text that this run began with, or has changed since: it"
             " cannot be resumed with another text; train a new run, under another name"
         )
-    return text.to_corpus(loaded.tokenizer, split=card.split).to(pick_device())
+    return text.to_corpus(loaded.tokenizer, split=card.split)
 
 
 def train_until_interrupted(progress: TrainingProgress, corpus: Corpus) -> None:
@@ -321,8 +323,10 @@ def interrupts() -> Iterator[list[int]]:
             signal.signal(number, before[number])
 
 
-def train_new_run(run: CheckpointWriter, card: ModelCard) -> tuple[str, bool]:
-    """Train a new run; a message for the user, and whether it got to its end.
+def train_new_run(
+    run: CheckpointWriter, card: ModelCard, corpus: Corpus
+) -> tuple[str, bool]:
+    """Train what `plan_new_run` gave; a message, and whether it got to its end.
 
     Raises:
         ValueError: the name is taken, by a model of the course or by a run.
@@ -342,7 +346,7 @@ def train_new_run(run: CheckpointWriter, card: ModelCard) -> tuple[str, bool]:
                     )
             stack.enter_context(run.lock(new=True))
             loaded, state = begin(run, card)
-        return run_to_end(run, loaded, state)
+        return run_to_end(run, loaded, state, corpus)
 
 
 def resume_run(
@@ -369,18 +373,20 @@ def resume_run(
                 f"{error}; to go on from there, and set what is newer aside: gpt-lib"
                 f" train --resume --skip-damaged --name {run.name}"
             ) from None
-        return run_to_end(run, loaded, state, moved_to)
+        if moved_to:
+            card = replace(loaded.card, text=known_text(moved_to))
+            loaded = loaded._replace(card=card)
+        return run_to_end(run, loaded, state, load_run_corpus(loaded))
 
 
 def run_to_end(
     run: CheckpointWriter,
     loaded: LoadedModel,
     state: TrainingState,
-    moved_to: str | None = None,
+    corpus: Corpus,
 ) -> tuple[str, bool]:
     """Train; a message on how it ended, and whether at its end."""
-    steps, corpus = loaded.card.training.steps, load_run_corpus(loaded, moved_to)
-    card = replace(loaded.card, text=known_text(moved_to or loaded.card.text))
+    card, corpus = loaded.card, corpus.to(pick_device())
     print(f"saving in {run.folder}", file=sys.stderr)
     progress = TrainingProgress(run, loaded.model, state, card, corpus.validation)
     if not is_over(progress):
@@ -388,10 +394,21 @@ def run_to_end(
     if not is_over(progress):
         is_saved = run.steps()[-1:] == [state.step]
         ending = "stopped and saved" if is_saved else "stopped, but not saved,"
-        message = f"{ending} after {state.step} of {steps} steps; go on with:"
-        return f"{message} gpt-lib train --resume --name {run.name}", False
+        message = f"{ending} after {state.step} of {card.training.steps} steps;"
+        return f"{message} go on with: gpt-lib train --resume --name {run.name}", False
+    talk = f"talk to it with: gpt-lib chat {run.name}"
+    try:
+        return f"{describe_end(progress, corpus)} {talk}", True
+    except KeyboardInterrupt:
+        ending = "is trained and saved, but its losses were not measured to the end"
+        return f"{run.name} {ending}; {talk}", False
+
+
+def describe_end(progress: TrainingProgress, corpus: Corpus) -> str:
+    """How good the model is that a whole training has left, by all held-out text."""
+    run, state, card = progress.run, progress.state, progress.card
+    model, best, steps = progress.model, best_checkpoint(run), card.training.steps
     held_out = {"validation": corpus.validation, "test": corpus.test}
-    model, best = loaded.model, best_checkpoint(run)
     if state.step < steps:  # stopped early: the best one is what was wanted
         best_loaded = load_checkpoint(best, ARCHITECTURES, TOKENIZER_LOADERS)
         model = best_loaded.model.to(pick_device())
@@ -412,4 +429,4 @@ def run_to_end(
     message += f" ({bits:.3g} bits per byte), {state.seconds:.0f} s;"
     if best != run.last():
         message += f" its best checkpoint is {best.name}, and that one writes;"
-    return f"{message} talk to it with: gpt-lib chat {run.name}", True
+    return message

@@ -23,7 +23,7 @@ from gpt_lib.catalog import (
 )
 from gpt_lib.checkpoints import ModelCard
 from gpt_lib.device import device_info, pick_device
-from gpt_lib.prepare import choose_preparation, prepare_text
+from gpt_lib.prepare import prepare_new_text
 from gpt_lib.training import evaluate_loss, train
 
 HALF = ("presidents", "austen")  # their weights lie in the file in 16 bits
@@ -32,8 +32,7 @@ HALF = ("presidents", "austen")  # their weights lie in the file in 16 bits
 def train_shipped(name: str) -> ModelCard:
     """Train a model by its recipe, and save it in data/models: its card."""
     device, recipe = pick_device(), find_recipe(name)
-    config, preparation = recipe.training, choose_preparation(recipe.text)
-    text = prepare_text(recipe.text, preparation)
+    config, text = recipe.training, prepare_new_text(recipe.text)
     tokenizer = make_tokenizer(recipe.tokenizer, text, recipe.vocab_size)
     corpus = text.to_corpus(tokenizer).to(device)
     torch.manual_seed(config.seed)
@@ -51,7 +50,7 @@ def train_shipped(name: str) -> ModelCard:
         text=recipe.text,
         text_sha256=corpus.sha256,
         split=corpus.split,
-        preparation=preparation.to_card(),
+        preparation=text.preparation.to_card(),
         training=config,
         step=config.steps,
         seconds=round(record.seconds),

@@ -8,6 +8,7 @@ the machine. Each tokenizer has the best of three learning rates on validation; 
 are compared in bits per byte of the text.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -138,6 +139,12 @@ def planned_runs() -> Iterator[dict[str, Any]]:
 def read_tokenizer_rows() -> list[dict[str, Any]]:
     """Every run of the committed comparison."""
     return read_json(TOKENIZER_RESULTS)
+
+
+def bytes_a_token(row: dict[str, Any]) -> float:
+    """How many bytes of the test part a token stands for, in the mean."""
+    bits_a_token = row["test_loss"] / math.log(2)
+    return bits_a_token / row["test_bits_per_byte"]
 
 
 def read_tokenizer_losses() -> tuple[list[str], dict[str, list[list[float]]]]:

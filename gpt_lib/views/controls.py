@@ -63,9 +63,9 @@ class SamplingControls:
         vocab_size: int,
         left_out: Collection[str] = (),
     ) -> None:
-        if vocab_size < 1:
-            raise ValueError(f"vocab_size={vocab_size}; it must be at least 1")
+        check_vocab_size(vocab_size)
         settings = [setting for setting in settings if setting.key not in left_out]
+        self.ending_with_vocabulary = [each.key for each in settings if not each.high]
         self.neutral = {setting.key: setting.neutral for setting in settings}
         self.ranges = {
             setting.key: SliderRange(
@@ -96,6 +96,13 @@ class SamplingControls:
         )
         self.box.add_class("gpt-controls")
         self.mark_preset()
+
+    def set_vocab_size(self, vocab_size: int) -> None:
+        """Another number of tokens; a higher `top_k` becomes this one."""
+        check_vocab_size(vocab_size)
+        for key in self.ending_with_vocabulary:
+            self.ranges[key] = self.ranges[key]._replace(high=vocab_size)
+            self.sliders[key].max = vocab_size
 
     @property
     def settings(self) -> dict[str, float | int]:
@@ -156,6 +163,12 @@ class SamplingControls:
             button.button_style = "info" if fits else ""
 
 
+def check_vocab_size(vocab_size: int) -> None:
+    """Raise ValueError if there is no token."""
+    if vocab_size < 1:
+        raise ValueError(f"vocab_size={vocab_size}; it must be at least 1")
+
+
 def slider_row(
     label: str, range_: SliderRange, value: float, tip: str
 ) -> tuple[FloatSlider | IntSlider, HBox]:
@@ -187,7 +200,7 @@ def slider_row(
 def link_slider_and_box(
     slider: FloatSlider | IntSlider, box: BoundedFloatText | BoundedIntText
 ) -> None:
-    """Let a slider and a number box follow each other.
+    """Let a slider and a number box follow each other, and their ends.
 
     Not by `jslink`, which would write 0.9000000000000001 for 0.9 into the box: that is
     what the page makes of a slider's steps.
@@ -200,7 +213,11 @@ def link_slider_and_box(
         if box.value != round_off(slider.value):
             slider.value = box.value
 
+    def move_end(_: dict) -> None:
+        box.max = slider.max
+
     slider.observe(to_box, "value")
+    slider.observe(move_end, "max")
     box.observe(to_slider, "value")
 
 

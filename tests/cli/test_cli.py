@@ -22,7 +22,7 @@ from gpt_lib.cli import app
 from gpt_lib.cli.train_run import (
     begin,
     load_run_corpus,
-    make_new_run_card,
+    plan_new_run,
     resume_run,
     train_new_run,
 )
@@ -323,12 +323,12 @@ def test_a_model_of_bytes_is_trained_resumed_and_writes(folder, monkeypatch):
     text.write_text("Café 😀, naïve café. " * 60, encoding="utf-8")
     shape = {"context": 16, "width": 16, "heads": 2}
     steps, prepared = {"steps": 40}, prepare_text(text)
-    card = make_new_run_card(prepared, "block", shape, steps, ByteTokenizer())
+    card, corpus = plan_new_run(prepared, "block", shape, steps, ByteTokenizer())
     assert card.shape["vocab_size"] == 256
     assert card.tokenizer == {"kind": "bytes"}
-    message, finished = train_new_run(CheckpointWriter("bytes", folder / "runs"), card)
-    assert finished, message
     run = CheckpointWriter("bytes", folder / "runs")
+    message, finished = train_new_run(run, card, corpus)
+    assert finished, message
     assert resume_run(run)[1]
     prompt = "é 😀"
     words = ["generate", prompt, "--model", "bytes", "--length", 50]
@@ -561,7 +561,7 @@ def test_a_run_resumes_on_the_split_that_its_card_says(folder):
     """A card without one is of before the test part: 90 % was for training."""
     text, store = str(folder / "rhyme.txt"), folder / "runs"
     training = {"steps": 3, "context": 8}
-    card = make_new_run_card(prepare_text(text), "bigram", {}, training)
+    card, _ = plan_new_run(prepare_text(text), "bigram", {}, training)
     assert card.split == "85/5/10"
     ids = len((folder / "rhyme.txt").read_text())
     for split, percent in (("85/5/10", 85), ("90/0/10", 90)):

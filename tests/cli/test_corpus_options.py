@@ -189,6 +189,36 @@ def test_without_patience_a_run_goes_to_its_end(folder):
     assert newest_card(folder, "rhyme")["step"] == 60
 
 
+@pytest.mark.parametrize(("patience", "is_too_much"), [(11, False), (12, True)])
+def test_a_patience_that_cannot_end_a_run_is_said(folder, patience, is_too_much):
+    words = ["train", "rhyme.txt", *TINY, "--steps", 60, "--evaluate-every", 5]
+    result = call(*words, "--patience", patience)
+    assert result.exit_code == 0
+    assert ("after its first evaluation it has 12" in result.stderr) == is_too_much
+
+
+def test_an_interrupt_of_the_last_losses_says_that_the_model_is_there(
+    folder, monkeypatch
+):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_run, "evaluate_loss", interrupt)
+    result = call("train", "rhyme.txt", *TINY, "--steps", 5)
+    assert result.exit_code == 130
+    assert "rhyme is trained and saved, but its losses" in flat(result.stdout)
+
+
+def test_a_new_run_reads_its_text_once(notes, monkeypatch):
+    read, load_entries = [], prepare.load_entries
+    monkeypatch.setattr(
+        prepare, "load_entries", lambda name: read.append(name) or load_entries(name)
+    )
+    result = call("train", "notes", *TINY, "--steps", 2)
+    assert result.exit_code == 0, result.output
+    assert read == ["notes"]
+
+
 @pytest.mark.parametrize("option", ["--clean", "--patience=3", "--precision=bfloat16"])
 def test_a_resumed_run_keeps_its_own_settings(folder, option):
     result = call("train", "--resume", "--name", "x", option)

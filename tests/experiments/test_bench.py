@@ -89,7 +89,9 @@ def test_the_committed_figures_are_complete_and_meet_their_targets():
         for run in results.read_bench_reports(part):
             assert {"machine", "date", "peers", "results"} <= run.keys()
             assert run["machine"]["fastest dtype"] in ("float32", "bfloat16")
-    least, most = {"above 1": 1}, {"below 1": 1, "at most 1.1": 1.1}
+    # A worker hands a batch over in a millisecond, and saves a tenth of one.
+    least = {"above 1": 1, "at least 0.95": 0.95, "1, where a core is free": 0.98}
+    most = {"below 1": 1, "at most 1.1": 1.1}
     for part in bench.COMPARISONS:
         rows = results.read_bench_rows(part)
         assert rows or part == "mixed-precision"  # not every machine has 16 bits
@@ -105,6 +107,19 @@ def test_the_committed_figures_are_complete_and_meet_their_targets():
     measured = {run["part"] for run in results.read_json(results.BENCH_RESULTS)}
     assert measured <= set(bench.PART_NAMES)
     assert measured >= set(bench.MEASUREMENTS)
+
+
+def test_the_figures_of_large_texts_meet_their_targets():
+    rows = results.read_bench_rows("corpus")
+    limited = [row for row in rows if row["target"]]
+    assert len(limited) == 5
+    for row in limited:
+        sign, limit = row["target"].split()
+        is_met = {
+            "<=": row["figure"] <= float(limit),
+            ">=": row["figure"] >= float(limit),
+        }
+        assert is_met[sign], row
 
 
 def test_an_unknown_part_is_an_error_that_lists_the_known(monkeypatch, capsys):

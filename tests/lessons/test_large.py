@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpt_lib import large as lesson
-from gpt_lib.data import load_text
+from gpt_lib.data import id_dtype, load_text
 from gpt_lib.text import CharTokenizer
 from gpt_lib.tokens import BytePairTokenizer, WordTokenizer, gpt2_tokenizer
 
@@ -91,7 +91,7 @@ def test_who_encodes_makes_no_difference(large, monkeypatch, has_tiktoken):
         encode = lesson.fastest_encoder(tokenizer)
         is_rust = has_tiktoken and tokenizer.kind != "words"
         assert (getattr(encode, "func", None) is None) == is_rust
-        dtype = lesson.id_dtype(tokenizer)
+        dtype = id_dtype(tokenizer)
         expected = tokenizer.encode(text, dtype, with_special=True)
         assert torch.equal(encode(text), expected)
         assert encode(text).dtype == dtype

@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 import tracemalloc
 from collections import Counter
 from itertools import chain, pairwise
@@ -298,14 +299,48 @@ def test_a_special_token_in_a_text_is_text_unless_asked(bpe):
 
 def test_encoding_a_stream_takes_little_memory(shakespeare, bpe):
     blocks = [shakespeare[at : at + 2000] for at in range(0, len(shakespeare), 2000)]
-    for _ in bpe.encode_blocks(blocks[:50]):
-        pass  # what the first use of the tokenizer keeps
+    tokenizer = lesson.BytePairTokenizer(bpe.tokens)
+    assert tokenizer.ranks  # which are no memory of the text
     tracemalloc.start()
-    total = sum(len(ids) for ids in bpe.encode_blocks(blocks, torch.int16))
+    total = sum(len(ids) for ids in tokenizer.encode_blocks(blocks, torch.int16))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert total == len(bpe.encode(shakespeare))
     assert peak < 2.5e6
+
+
+class CountingTokenizer(lesson.BytePairTokenizer):
+    """A tokenizer that lists the chunks that it has encoded."""
+
+    @property
+    def encoded(self):
+        return self.__dict__.setdefault("encoded chunks", [])
+
+    def encode_chunk(self, chunk):
+        self.encoded.append(chunk)
+        return super().encode_chunk(chunk)
+
+
+def test_many_texts_with_the_same_words_encode_each_once(bpe):
+    tokenizer = CountingTokenizer(bpe.tokens)
+    for _ in range(3):
+        tokenizer.encode("the king, the king")
+    assert tokenizer.encoded == [b"the", b" king", b",", b" the"]
+
+
+def test_a_long_chunk_is_not_remembered(bpe):
+    tokenizer = CountingTokenizer(bpe.tokens)
+    for _ in range(2):
+        tokenizer.encode("z" * (lesson.CACHED_LENGTH + 1))
+    assert len(tokenizer.encoded) == 2
+
+
+def test_what_a_tokenizer_remembers_is_not_sent_to_a_process(bpe):
+    bpe.encode("the king")
+    sent = pickle.loads(pickle.dumps(bpe))
+    assert sent == bpe
+    assert {*vars(sent)} == {"tokens", "special_tokens", "cut"}
+    assert sent.encode("the king").equal(bpe.encode("the king"))
 
 
 def test_encoding_takes_less_than_twenty_times_the_text(shakespeare, bpe):

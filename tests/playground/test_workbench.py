@@ -55,6 +55,17 @@ class Delay:
 # The workbench
 
 
+def test_top_k_ends_at_the_vocabulary_of_the_picked_model():
+    few = FakeTextGenerator()
+    bench = make(few=few, bytes=ByteTextGenerator("x"))
+    column = bench.columns[0]
+    assert column.controls.sliders["top_k"].max == len(few.labels)
+    column.picker.value = "bytes"
+    column.controls.set_all({"top_k": 200})
+    column.picker.value = "few"
+    assert column.settings["top_k"] == len(few.labels)
+
+
 def test_construction_does_no_work():
     started, text_generator = threading.active_count(), FakeTextGenerator()
     bench = make(A=text_generator)

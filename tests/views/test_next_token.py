@@ -362,6 +362,22 @@ def test_controls_need_a_token():
         make_controls(0)
 
 
+def test_another_vocabulary_moves_the_end_of_top_k():
+    controls, calls = make_controls(), []
+    slider, box = controls.box.children[2].children
+    controls.on_change(lambda: calls.append(controls.settings["top_k"]))
+    controls.set_vocab_size(2048)
+    controls.set_all({"top_k": 2000})
+    assert (slider.max, box.max, box.value) == (2048, 2048, 2000)
+    controls.set_vocab_size(65)
+    assert (slider.max, box.max, slider.value, box.value) == (65, 65, 65, 65)
+    assert calls == [2000, 65]
+    with pytest.raises(ValueError, match=r"top_k=66; it must be a whole .* 0 to 65"):
+        controls.set_all({"top_k": 66})
+    with pytest.raises(ValueError, match="vocab_size=0; it must be at least 1"):
+        controls.set_vocab_size(0)
+
+
 def ticked_presets(controls):
     return [
         name for name, button in controls.buttons.items() if "✓" in button.description

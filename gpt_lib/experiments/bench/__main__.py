@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gpt_lib.data import DATA
-from gpt_lib.experiments.bench import command_latency, tokenizers, training
+from gpt_lib.experiments.bench import command_latency, corpus, tokenizers, training
 from gpt_lib.experiments.bench.comparison import Comparison, print_comparison
 from gpt_lib.experiments.bench.generation import generation_chart, generation_rows
 from gpt_lib.experiments.bench.peers import peer_versions
@@ -22,12 +22,14 @@ COMPARISONS: dict[str, Callable[[], Iterator[Comparison]]] = {
     "memory": training.compare_memory,
     "loss": training.compare_validation_loss,
     "tokens": tokenizers.compare_tokenizers,
+    "loaders": corpus.compare_loaders,
 }
 # What gives rows of its own.
 MEASUREMENTS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "profile": training.profile_training_steps,
     "step-variants": training.time_step_functions,
     "generation": generation_rows,
+    "corpus": corpus.corpus_rows,
 }
 PART_NAMES = (*COMPARISONS, *MEASUREMENTS)
 # What the README shows; it has their descriptions as well, and a test compares them.

@@ -10,8 +10,8 @@ from datetime import date
 from pathlib import Path
 
 from gpt_lib.checkpoints import build_architecture
-from gpt_lib.cli.train_run import make_new_run_card
-from gpt_lib.data import DATA, load_corpus
+from gpt_lib.cli.train_run import plan_new_run
+from gpt_lib.data import DATA
 from gpt_lib.device import device_info, pick_device
 from gpt_lib.experiments.results import write_json
 from gpt_lib.prepare import prepare_text
@@ -50,10 +50,10 @@ def checkpoint_time_fraction(preset: str, steps: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         run, waits = CheckpointWriter("timed", Path(folder)), []
         text = prepare_text("tinyshakespeare")
-        card = make_new_run_card(text, preset, {}, {"steps": steps})
+        card, corpus = plan_new_run(text, preset, {}, {"steps": steps})
         model = build_architecture(card.architecture, card.shape).to(pick_device())
         state = TrainingState.start(model, card.training)
-        corpus = load_corpus(text.name).to(pick_device())
+        corpus = corpus.to(pick_device())
         records = train(model, corpus.train, corpus.validation, card.training, state)
         records = timed_records(records, waits)
         start = time.perf_counter()

@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ipywidgets import Box, HBox, VBox
 
+from gpt_lib.generation import TextGenerator
 from gpt_lib.playground.branches import common_prefix_length, merge_branches
 from gpt_lib.playground.messages import error_text
 from gpt_lib.playground.notebook.base import TextColumn
@@ -29,22 +30,27 @@ class WorkbenchColumn(TextColumn):
 
     Args:
         workbench: whose session writes.
-        models: what to pick from, a label and a name for each.
-        model: the one that is picked first.
-        vocab_size: the highest top-k.
+        text_generators: name -> text generator, in the order of the picker.
+        model: the name of the one that is picked first.
     """
 
     def __init__(
         self,
         workbench: "Workbench",
-        models: Sequence[tuple[str, str]],
+        text_generators: Mapping[str, TextGenerator],
         model: str,
-        vocab_size: int,
     ) -> None:
-        super().__init__(models, model, label_width="60px")
+        options = [
+            (f"{name} ({each.text_name})" if each.text_name else name, name)
+            for name, each in text_generators.items()
+        ]
+        super().__init__(options, model, label_width="60px")
         self.workbench = workbench
+        self.text_generators = text_generators
         self.nodes: list[list[int]] = []  # of each node of the tree: its branches
-        self.controls = SamplingControls(SAMPLING_SETTINGS, PRESETS, vocab_size)
+        self.controls = SamplingControls(
+            SAMPLING_SETTINGS, PRESETS, len(text_generators[model].labels)
+        )
         self.generated_text = GeneratedTextWidget(label="Text")
         self.next_token = NextTokenWidget(pick_label="go on with")
         self.next_token.clear(
@@ -58,7 +64,7 @@ class WorkbenchColumn(TextColumn):
 
     def connect(self) -> None:
         """What happens on a click, a key, or a moved slider."""
-        self.picker.observe(lambda _: self.say_who_writes(), "value")
+        self.picker.observe(lambda _: self.change_model(), "value")
         self.controls.on_change(self.explain)
         self.generated_text.observe(lambda _: self.explain(), "selected")
         self.next_token.on_pick(self.replace_token)
@@ -121,8 +127,10 @@ class WorkbenchColumn(TextColumn):
             if widget.selected < 0:
                 widget.selected = len(text.branch.ids)
 
-    def say_who_writes(self) -> None:
-        """Another model was picked: it changes nothing that stands there."""
+    def change_model(self) -> None:
+        """Another model was picked: the text that stands there stays as it is."""
+        vocab_size = len(self.text_generators[self.picker.value].labels)
+        self.controls.set_vocab_size(vocab_size)
         if self.text and self.picker.value != self.text.model:
             self.say(
                 f"{self.text.model} wrote this; {self.picker.value} writes from the"

@@ -41,13 +41,8 @@ class Workbench(SessionView):
             for name, text_generator in text_generators.items()
         }
         names = list(loaders)
-        vocab_size = max(len(each.labels) for each in text_generators.values())
-        options = [
-            (f"{name} ({each.text_name})" if each.text_name else name, name)
-            for name, each in text_generators.items()
-        ]
         self.columns = [
-            WorkbenchColumn(self, options, name, vocab_size)
+            WorkbenchColumn(self, text_generators, name)
             for name in (names[0], names[min(1, len(names) - 1)])
         ]
         super().__init__(
