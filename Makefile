@@ -119,6 +119,7 @@ $(STAMP): requirements.txt requirements.lock pyproject.toml
 # All that the tests need, so that they run without a network.
 test-setup: setup $(TEST_STAMP)
 	@$(RUN) -m gpt_lib.course.fetch --all
+	@GPT_FETCH=1 $(RUN) -m gpt_lib fetch smollm2
 
 $(TEST_STAMP): $(STAMP)
 	$(PIP_INSTALL) -e '.[test]' -c requirements.lock

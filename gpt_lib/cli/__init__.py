@@ -7,6 +7,7 @@ import typer
 
 from gpt_lib.cli.chat import chat
 from gpt_lib.cli.doctor import doctor
+from gpt_lib.cli.fetch import fetch
 from gpt_lib.cli.generate import generate
 from gpt_lib.cli.models import models
 from gpt_lib.cli.options import interruptible
@@ -22,5 +23,5 @@ app = typer.Typer(
     " of the course's folder; without one, in your data folder; or where the variable"
     " GPT_RUNS says: `gpt-lib doctor` shows it. The course is in notebooks/.",
 )
-for command in (doctor, train, models, generate, chat):
+for command in (doctor, train, models, generate, chat, fetch):
     app.command()(interruptible(command))

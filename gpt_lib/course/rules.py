@@ -29,13 +29,22 @@ MAY_IMPORT = {
     "check": set(),
     "views": set(),
     "prepare": {"lessons"},
+    "pretrained_files": {"lessons"},
     "catalog": {"lessons", "prepare"},
     "playground": {"lessons", "catalog", "views"},
-    "cli": {"lessons", "prepare", "catalog", "views", "playground"},
+    "cli": {
+        "lessons",
+        "prepare",
+        "pretrained_files",
+        "catalog",
+        "views",
+        "playground",
+    },
     "course": {"lessons", "views"},
     "experiments": {
         "lessons",
         "prepare",
+        "pretrained_files",
         "catalog",
         "views",
         "playground",
@@ -47,7 +56,7 @@ MAY_IMPORT = {
 HAND_WRITTEN = {"__init__", "__main__", *MAY_IMPORT}
 # What a lesson's notebook may import besides the lessons up to its own.
 NOTEBOOKS_MAY_IMPORT = ("check", "views", "prepare", "catalog", "course")
-NOTEBOOKS_MAY_IMPORT += ("experiments",)
+NOTEBOOKS_MAY_IMPORT += ("experiments", "pretrained_files")
 NOTEBOOKS_MAY_IMPORT += ("playground.notebook", "playground.settings")
 # The files beside the playground's folders serve every face of it: they import no UI.
 UI_PACKAGES = {"gpt_lib.views", "ipywidgets", "textual", "matplotlib"}

@@ -1,10 +1,12 @@
 """The comparison of tokenizers: its runs, its rates, and the bench beside it."""
 
 import json
+from statistics import mean
 
 import pytest
 
 from gpt_lib import catalog
+from gpt_lib.course.export import ROOT
 from gpt_lib.data import load_corpus
 from gpt_lib.experiments import tokenizers
 from gpt_lib.experiments.bench.tokenizers import LONG_WORD, vocabulary_of_characters
@@ -52,6 +54,19 @@ def test_every_planned_run_is_committed_once_and_has_its_steps():
     for row in rows:
         assert row["steps"] == tokenizers.steps_of(row["tokenizer"])
         assert row["test_bits_per_byte"] > 1
+
+
+def test_the_readme_has_the_means_of_the_committed_runs():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").replace("*", "")
+    names, losses = tokenizers.read_tokenizer_losses()
+    for number, name in enumerate(names):
+        means = [f"{mean(lists[number]):.3f}" for lists in losses.values()]
+        [line] = [
+            line
+            for line in readme.splitlines()
+            if line.startswith(f"| {name}") and line.endswith(f"{' | '.join(means)} |")
+        ]
+        assert f"| {tokenizers.steps_of(name)} |" in line
 
 
 def test_a_run_trains_and_scores_in_bits_per_byte(monkeypatch):

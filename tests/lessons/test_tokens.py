@@ -217,7 +217,7 @@ def test_special_tokens_are_no_text_to_learn_from():
 @given(
     UNICODE_TEXTS,
     st.lists(st.integers(0, 60), max_size=6),
-    st.sampled_from(["gpt2", "none"]),
+    st.sampled_from([*lesson.CUTS]),
 )
 def test_blocks_are_cut_like_the_whole_text(text, places, cut):
     places = sorted({min(place, len(text)) for place in places})
@@ -429,7 +429,7 @@ def test_a_card_makes_the_same_tokenizer(kind, bpe, gpt2):
         ({"tokens": (*SINGLES, b"")}, "every token must stand once and have bytes"),
         ({"special_tokens": ("<|a|>", "<|a|>")}, "must be different texts"),
         ({"special_tokens": ("",)}, "none empty"),
-        ({"cut": "mine"}, "cut='mine' must be one of 'gpt2', 'none'"),
+        ({"cut": "mine"}, "cut='mine' must be one of 'gpt2', 'smollm', 'none'"),
     ],
 )
 def test_a_vocabulary_that_is_none_is_refused(change, message):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from gpt_lib.data import load_text
 from gpt_lib.experiments.bench.comparison import Comparison, peer_comparisons
 from gpt_lib.experiments.interleave import interleave
+from gpt_lib.pretrained_files import BYTE_OF_CHARACTER
 from gpt_lib.tokens import CUTS, BytePairTokenizer, gpt2_tokenizer
 
 OURS = "tokens of lesson 16"
@@ -94,15 +95,9 @@ def encoders(text: str) -> dict[str, Callable[[], float]]:
 
 
 def vocabulary_of_characters() -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """GPT-2's vocabulary and merges as Hugging Face writes them: a byte is a character.
-
-    The printable ones are themselves, the others those from number 256 on.
-    """
+    """GPT-2's vocabulary and merges as Hugging Face writes them, in characters."""
     ours = gpt2_tokenizer()
-    printable = [byte for token in ours.tokens[:188] for byte in token]
-    others = [byte for byte in range(256) if byte not in printable]
-    character = {byte: chr(byte) for byte in printable}
-    character |= {byte: chr(256 + n) for n, byte in enumerate(others)}
+    character = {byte: written for written, byte in BYTE_OF_CHARACTER.items()}
 
     def written(id: int) -> str:
         return "".join(character[byte] for byte in ours.tokens[id])
