@@ -19,6 +19,7 @@ from typing import Any, Self
 from torch import Tensor
 
 from gpt_lib.cleaning import CLEANING_RULES, CLEANING_VERSION, clean_text
+from gpt_lib.copies import near_duplicates
 from gpt_lib.corpus import (
     BLANK_LINE,
     END_OF_TEXT,
@@ -101,12 +102,30 @@ def load_entries(name_or_path: str | Path) -> list[Entry]:
     return read_entries(name_or_path)
 
 
+COPIES_RULE = "copies"  # what is nearly an earlier document is left out
+RULE_NAMES = (*CLEANING_RULES, COPIES_RULE)
+
+
 @dataclass(frozen=True)
 class Preparation:
-    """How a text is read before it becomes ids; a model's card has it."""
+    """How a text is read before it becomes ids; a model's card has it.
 
-    rules: tuple[str, ...] = ()  # of cleaning
+    Raises:
+        ValueError: there is no rule of such a name.
+    """
+
+    rules: tuple[str, ...] = ()  # of `RULE_NAMES`
     by_document: bool = False  # each entry has an end, and the parts end with entries
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.rules if name not in RULE_NAMES]:
+            known = ", ".join(RULE_NAMES)
+            raise ValueError(f"no cleaning rule {unknown[0]!r}: there are {known}")
+
+    @property
+    def text_rules(self) -> list[str]:
+        """Those that change a text, and not which documents there are."""
+        return [name for name in self.rules if name != COPIES_RULE]
 
     def to_card(self) -> dict[str, Any]:
         """The fields and the version of the rules, for a JSON file."""
@@ -123,9 +142,7 @@ class Preparation:
             ValueError: other rules than today's have cleaned the text.
         """
         version, rules = card.get("version", CLEANING_VERSION), card.get("rules", [])
-        known = isinstance(rules, list) and all(
-            name in [*CLEANING_RULES] for name in rules
-        )
+        known = isinstance(rules, list) and all(name in [*RULE_NAMES] for name in rules)
         if version != CLEANING_VERSION or not known:
             raise ValueError(
                 f"the text was cleaned by version {version!r} of the rules, and this"
@@ -177,6 +194,7 @@ class DocumentText:
     name: str  # as `load_entries` takes it
     documents: list[str]
     preparation: Preparation
+    copies: int = 0  # documents that were left out
 
     @cached_property
     def sha256(self) -> str:
@@ -193,7 +211,8 @@ class DocumentText:
         documents = (
             f"{count:,} documents, {dated:,} with a date" if count > 1 else "a text"
         )
-        return f"{self.name} is {documents}, of {size:,} characters"
+        without = f", without {self.copies} copies" if self.copies else ""
+        return f"{self.name} is {documents}{without}, of {size:,} characters"
 
     @property
     def special_tokens(self) -> tuple[str, ...]:
@@ -334,8 +353,19 @@ def clean_entries(
         texts = [f"{e.date}\n\n{e.text}" if e.date else e.text for e in entries]
     else:
         texts = [load_text(name_or_path)]
-    cleaned = [clean_text(text, preparation.rules)[0] for text in texts]
+    cleaned = [clean_text(text, preparation.text_rules)[0] for text in texts]
     documents = [text for text in cleaned if text.strip()]
     if not documents:
         raise ValueError(f"nothing is left of {name_or_path} after it was cleaned")
-    return DocumentText(str(name_or_path), documents, preparation)
+    if COPIES_RULE not in preparation.rules:
+        return DocumentText(str(name_or_path), documents, preparation)
+    first = first_of_copies(documents)
+    copies = len(documents) - len(first)
+    return DocumentText(str(name_or_path), first, preparation, copies)
+
+
+def first_of_copies(documents: Sequence[str]) -> list[str]:
+    """The documents without copies of earlier ones: near ones, or, of short, exact."""
+    different = list(dict.fromkeys(documents))
+    later = {number for _, number, _ in near_duplicates(different)}
+    return [text for number, text in enumerate(different) if number not in later]

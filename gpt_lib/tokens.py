@@ -407,7 +407,9 @@ class SubwordTokenizer(ChunkEncoder):
             return self.remembered_ids(chunk)
 
         for chunks in stream_chunks(blocks, self.cut, special):
-            ids = chain.from_iterable(map(ids_of, chunks))
+            has_long = max(map(len, chunks), default=0) > CACHED_LENGTH
+            encode = ids_of if special or has_long else self.remembered_ids
+            ids = chain.from_iterable(map(encode, chunks))
             yield torch.from_numpy(np.fromiter(ids, numpy_dtype))
 
 

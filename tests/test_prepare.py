@@ -139,6 +139,34 @@ def test_other_rules_make_another_text(notes):
     assert len(hashes) == 4
 
 
+def test_what_is_nearly_an_earlier_document_is_left_out(tmp_path):
+    story = "Once there was a miller who had three sons, a mill, a donkey and a cat. "
+    for name, text in {
+        "1": story * 3,
+        "2": "Another text of more than five words altogether.",
+        "3": story * 3 + "The end.",
+        "4": "Short.",
+        "5": "Short.",
+    }.items():
+        (tmp_path / f"{name}.txt").write_text(text)
+    text = prepare.prepare_new_text(tmp_path, ["copies", "spaces"])
+    assert [document[:7] for document in text.documents] == [
+        "Once th",
+        "Another",
+        "Short.",
+    ]
+    assert "3 documents, 0 with a date, without 2 copies, of" in text.summary()
+    again = prepare_text(tmp_path, Preparation.from_card(text.preparation.to_card()))
+    assert again.sha256 == text.sha256
+    assert len(prepare.prepare_new_text(tmp_path, ["spaces"]).documents) == 5
+    assert prepare.prepare_prompt("a  b", text.preparation) == "a  b"
+
+
+def test_an_unknown_rule_lists_the_known(tmp_path):
+    with pytest.raises(ValueError, match=r"no cleaning rule 'shout': .* copies"):
+        prepare.prepare_new_text(tmp_path, ["shout"])
+
+
 def test_a_text_of_which_nothing_is_left_is_refused(tmp_path):
     (tmp_path / "a.txt").write_text('"\n"\n')
     with pytest.raises(ValueError, match="nothing is left of"):

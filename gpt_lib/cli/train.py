@@ -63,7 +63,9 @@ def train(
     ] = None,
     clean: Annotated[
         bool,
-        typer.Option("--clean", help="clean the text by every rule but lower-case"),
+        typer.Option(
+            "--clean", help="clean it by every rule but lower-case and copies"
+        ),
     ] = False,
     rules: Annotated[
         list[str] | None,
