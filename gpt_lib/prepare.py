@@ -211,7 +211,8 @@ class DocumentText:
         documents = (
             f"{count:,} documents, {dated:,} with a date" if count > 1 else "a text"
         )
-        without = f", without {self.copies} copies" if self.copies else ""
+        copies = "1 copy" if self.copies == 1 else f"{self.copies} copies"
+        without = f", without {copies}" if self.copies else ""
         return f"{self.name} is {documents}{without}, of {size:,} characters"
 
     @property

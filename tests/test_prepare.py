@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from datetime import date
 from itertools import chain
 
@@ -156,6 +157,7 @@ def test_what_is_nearly_an_earlier_document_is_left_out(tmp_path):
         "Short.",
     ]
     assert "3 documents, 0 with a date, without 2 copies, of" in text.summary()
+    assert "without 1 copy, of" in replace(text, copies=1).summary()
     again = prepare_text(tmp_path, Preparation.from_card(text.preparation.to_card()))
     assert again.sha256 == text.sha256
     assert len(prepare.prepare_new_text(tmp_path, ["spaces"]).documents) == 5

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 
 import pytest
 import tokenizers
@@ -41,6 +42,15 @@ def test_nothing_is_fetched_unasked(nowhere):
         assert fact in about
     assert "nothing was fetched: say gpt-lib fetch smollm2 --yes" in about
     assert not (nowhere / "cache").exists()
+
+
+def test_a_terminal_is_asked(nowhere, monkeypatch):
+    monkeypatch.setattr(pretrained_files, "fetch_pretrained", lambda name: "fetched")
+    monkeypatch.setattr(sys.modules["gpt_lib.cli.fetch"], "can_ask", lambda: True)
+    assert "smollm2 is here: fetched" in fetch("smollm2", given="y\n").stdout
+    result = fetch("smollm2", given="\n")
+    assert result.exit_code == 1
+    assert "gpt-lib: nothing was fetched" in result.stderr
 
 
 @pytest.mark.parametrize("agreement", ["--yes", "GPT_FETCH"])

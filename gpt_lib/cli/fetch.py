@@ -36,10 +36,15 @@ def fetch(
             file=sys.stderr,
         )
         if not (yes or os.environ.get("GPT_FETCH") == "1"):
-            if not sys.stdin.isatty():
+            if not can_ask():
                 raise ValueError(f"nothing was fetched: say gpt-lib fetch {name} --yes")
             if not typer.confirm("Fetch it?", err=True):
-                raise typer.Exit(1)
+                raise ValueError("nothing was fetched")
         return f"{name} is here: {fetch_pretrained(name)}"
 
     print(call_with_short_errors(run))
+
+
+def can_ask() -> bool:
+    """Whether somebody sits at a terminal."""
+    return sys.stdin.isatty()
