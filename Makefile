@@ -56,7 +56,7 @@ notebooks: setup ## re-execute the lessons and save them (LESSON=02 for one)
 restore: setup ## bring LESSON=02 back as it was; your version is kept
 	$(RUN) -m gpt_lib.course.restore $(LESSON)
 
-bench: setup ## figures beside other libraries (85 minutes; PART=step for one part)
+bench: setup ## figures beside other libraries (95 minutes; PART=step for one part)
 	$(PIP_INSTALL) -e '.[bench]'
 	$(RUN) -m gpt_lib.experiments.bench $(PART)
 	$(if $(PART),,$(RUN) -m pytest tests/browser/bench_playground.py --quiet --capture=no)

@@ -422,17 +422,16 @@ class WindowDataset(Dataset):
 
 
 class RandomStarts(Sampler):
-    """Random positions (batch_size,) without end: those that `random_batches` draws."""
+    """Random positions (size,) without end: those that `random_batches` draws."""
 
-    def __init__(self, count: int, batch_size: int, seed: int) -> None:
-        self.count, self.batch_size, self.seed = count, batch_size, seed
+    def __init__(self, count: int, size: int, seed: int) -> None:
+        self.count, self.size, self.seed = count, size, seed
 
     def __iter__(self) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(self.seed)
         while True:
-            size = 16 * self.batch_size
-            starts = torch.randint(self.count, (size, 1), generator=generator)
-            yield from starts.flatten().split(self.batch_size)
+            starts = torch.randint(self.count, (self.size, 1), generator=generator)
+            yield starts.flatten()
 
 
 def whole_batch(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -440,12 +439,17 @@ def whole_batch(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     return batch
 
 
-def data_loader(
+def loader_batches(
     ids: Tensor, context: int, config: TrainingConfig, workers: int = 0
-) -> DataLoader:
-    """PyTorch's loader of the batches that `random_batches` gives, in its order."""
-    dataset = WindowDataset(ids, context)
-    starts = RandomStarts(len(dataset), config.batch_size, config.seed)
-    return DataLoader(
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches that `random_batches` gives, by PyTorch's loader.
+
+    16 are handed over at once: for a worker, each time takes a millisecond.
+    """
+    dataset, B = WindowDataset(ids, context), config.batch_size
+    starts = RandomStarts(len(dataset), 16 * B, config.seed)
+    loader = DataLoader(
         dataset, batch_sampler=starts, collate_fn=whole_batch, num_workers=workers
     )
+    for x, y in loader:
+        yield from zip(x.split(B), y.split(B))

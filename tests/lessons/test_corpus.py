@@ -359,7 +359,7 @@ def test_packed_documents_do_not_see_each_other():
 def test_a_data_loader_gives_the_random_batches(workers):
     ids = torch.arange(500, dtype=torch.int16)
     config = TrainingConfig(batch_size=3, seed=7)
-    theirs = lesson.data_loader(ids, 10, config, workers)
+    theirs = lesson.loader_batches(ids, 10, config, workers)
     for (x, y), (a, b), _ in zip(theirs, random_batches(ids, 10, config), range(40)):
         assert torch.equal(x, a)
         assert torch.equal(y, b)

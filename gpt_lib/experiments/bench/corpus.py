@@ -21,7 +21,7 @@ import torch
 
 from gpt_lib import catalog
 from gpt_lib.cleaning import DEFAULT_RULES
-from gpt_lib.corpus import data_loader
+from gpt_lib.corpus import loader_batches
 from gpt_lib.data import load_corpus, load_text
 from gpt_lib.device import pick_device
 from gpt_lib.experiments.bench.comparison import Comparison, peer_comparisons
@@ -64,7 +64,7 @@ def loader_comparisons(workers: int, target: str) -> Iterator[Comparison]:
     state = TrainingState.start(model, config)
     ids, context = corpus.train, config.context
     batches = {
-        "DataLoader": iter(data_loader(ids, context, config, workers)),
+        "DataLoader": loader_batches(ids, context, config, workers),
         "plain batches": random_batches(ids, context, config),
     }
 
