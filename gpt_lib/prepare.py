@@ -9,7 +9,7 @@ resumed. A prompt is prepared alike.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from hashlib import file_digest, sha256
 from itertools import islice
@@ -319,17 +319,23 @@ def prepare_new_text(
     Raises:
         ValueError, OSError: as `prepare_text`.
     """
-    if is_large(name_or_path, Preparation(tuple(rules))):
-        return LargeText(Path(name_or_path).expanduser())
+    preparation = Preparation(tuple(rules))
+    if is_large(name_or_path, preparation):
+        return prepare_text(name_or_path)
     entries = load_entries(name_or_path)
-    preparation = Preparation(tuple(rules), by_document=len(entries) > 1)
-    return clean_entries(name_or_path, preparation, entries)
+    preparation = replace(preparation, by_document=len(entries) > 1)
+    return prepare_text(name_or_path, preparation, entries)
 
 
 def prepare_text(
-    name_or_path: str | Path, preparation: Preparation = Preparation()
+    name_or_path: str | Path,
+    preparation: Preparation = Preparation(),
+    entries: Sequence[Entry] | None = None,
 ) -> DocumentText | LargeText:
-    """A text as a run has read it before.
+    """A text as it is trained on; an entry with a date has it in its first line.
+
+    A plain text that is one document is read as it is, to the last space. `entries`
+    are those of `load_entries`, if they were read already.
 
     Raises:
         ValueError: nothing is left of it after it was cleaned; also as `load_entries`.
@@ -337,20 +343,8 @@ def prepare_text(
     """
     if is_large(name_or_path, preparation):
         return LargeText(Path(name_or_path).expanduser())
-    entries = []
     if preparation.by_document or not is_plain(name_or_path):
-        entries = load_entries(name_or_path)
-    return clean_entries(name_or_path, preparation, entries)
-
-
-def clean_entries(
-    name_or_path: str | Path, preparation: Preparation, entries: Sequence[Entry]
-) -> DocumentText:
-    """The documents of a text; an entry with a date has it in its first line.
-
-    A text that is one document is read as it is, to the last space.
-    """
-    if preparation.by_document or not is_plain(name_or_path):
+        entries = load_entries(name_or_path) if entries is None else entries
         texts = [f"{e.date}\n\n{e.text}" if e.date else e.text for e in entries]
     else:
         texts = [load_text(name_or_path)]

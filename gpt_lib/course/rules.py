@@ -23,6 +23,14 @@ from gpt_lib.course.lesson_times import TIMES_PATTERN, describe_times
 from gpt_lib.course.prose_numbers import KNOWN_NUMBERS, numbers_in_prose
 from gpt_lib.views.picture import WIDGET_VIEW
 
+USED_BY_COMMANDS = (
+    "lessons",
+    "prepare",
+    "pretrained_files",
+    "catalog",
+    "views",
+    "playground",
+)
 # What is written by hand, and what of gpt_lib each part may import. Lesson modules may
 # import those of earlier lessons; "lessons" stands for all of them.
 MAY_IMPORT = {
@@ -32,26 +40,9 @@ MAY_IMPORT = {
     "pretrained_files": {"lessons"},
     "catalog": {"lessons", "prepare"},
     "playground": {"lessons", "catalog", "views"},
-    "cli": {
-        "lessons",
-        "prepare",
-        "pretrained_files",
-        "catalog",
-        "views",
-        "playground",
-    },
+    "cli": {*USED_BY_COMMANDS},
     "course": {"lessons", "views"},
-    "experiments": {
-        "lessons",
-        "prepare",
-        "pretrained_files",
-        "catalog",
-        "views",
-        "playground",
-        "cli",
-        "course",
-        "check",
-    },
+    "experiments": {*USED_BY_COMMANDS, "cli", "course", "check"},
 }
 HAND_WRITTEN = {"__init__", "__main__", *MAY_IMPORT}
 # What a lesson's notebook may import besides the lessons up to its own.
